@@ -1,0 +1,70 @@
+"""`harness list`: what there is, a line each."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import yaml
+
+from harness.config import choices, conf_folder, user_folders
+
+
+def main(options: argparse.Namespace, overrides: Sequence[str]) -> int:  # noqa: ARG001
+    """Prints names with a few words each; 0."""
+    for what in [options.what] if options.what else LISTINGS:
+        if not options.what:
+            print(f"{what}:")
+        indent = "" if options.what else "  "
+        for name, text in LISTINGS[what]():
+            print(f"{indent}{name:<18} {text}".rstrip())
+    return 0
+
+
+def _group(group: str) -> list[tuple[str, str]]:
+    return [(name, _summary(group, name)) for name in choices(group)]
+
+
+def _policies() -> list[tuple[str, str]]:
+    return [(name, text) for name, text in _group("tta") if not name.startswith("suite/")]
+
+
+def _suites() -> list[tuple[str, str]]:
+    return [(name, text) for name, text in _group("tta") if name.startswith("suite/")]
+
+
+def _transforms() -> list[tuple[str, str]]:
+    from harness.transforms.registry import describe
+
+    return [(kind, f"{parameters}{'  (RGB only)' if rgb else ''}") for kind, parameters, rgb in describe()]
+
+
+def _aggregations() -> list[tuple[str, str]]:
+    from harness.policies.aggregation import aggregation, aggregation_names
+
+    return [(name, (aggregation(name).__doc__ or "").strip().split("\n")[0]) for name in aggregation_names()]
+
+
+LISTINGS: dict[str, Callable[[], list[tuple[str, str]]]] = {
+    "datasets": lambda: _group("dataset"),
+    "models": lambda: _group("model"),
+    "augmentations": lambda: _group("augmentation"),
+    "transforms": _transforms,
+    "aggregations": _aggregations,
+    "policies": _policies,
+    "suites": _suites,
+}
+
+
+def _summary(group: str, name: str) -> str:
+    """A choice's first comment, else its top-level values."""
+    file = next(path for folder in [*user_folders(), conf_folder()] if (path := _file(folder, group, name)).is_file())
+    text = file.read_text(encoding="utf-8")
+    comments = [line.lstrip("# ") for line in text.splitlines() if line.startswith("#") and "@package" not in line]
+    if comments:
+        return comments[0]
+    tree = yaml.safe_load(text) or {}
+    return "" if group == "tta" else str(tree.get("kind", ""))
+
+
+def _file(folder: Path, group: str, name: str) -> Path:
+    return folder / group / f"{name}.yaml"

@@ -1,0 +1,266 @@
+"""The typed configuration: Hydra composes YAML, this turns it into one frozen tree, which is data and never code.
+
+Nothing below this module sees Hydra or OmegaConf, and nothing here imports TensorFlow.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+from harness.errors import ConfigError
+
+
+class Node(BaseModel):
+    """A frozen node of the tree that refuses unknown keys and numbers that are not finite."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
+
+
+class DatasetNode(Node):
+    """What all data sets share.
+
+    Attributes:
+        validation_from: where validation images come from; `auto` is the source's own validation split, else `train`
+            for a model trained here, else (a checkpoint may have seen the training images) half of `test`.
+        validation_fraction: share of train that becomes validation.
+        seed: of the splitting, apart from the job's seed, so that all seeds share their splits.
+        limit_test: a stratified subset of so many test images, for quick looks.
+        center_crop: evaluate the centre of images that are larger than the model's input.
+    """
+
+    validation_from: Literal["auto", "source", "train", "test"] = "auto"
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    seed: int = 0
+    limit_test: Annotated[int, Field(gt=0)] | None = None
+    center_crop: bool = False
+
+    def options(self) -> dict[str, Any]:
+        """What the loader of this kind takes."""
+        return self.model_dump(exclude={*DatasetNode.model_fields, "kind"})
+
+
+class EmbeddedDataset(DatasetNode):
+    """A data set that comes along with the package or a library."""
+
+    kind: Literal["fashion_mini", "digits"]
+
+
+class DownloadedDataset(DatasetNode):
+    """A data set in its official format, in `path` or in the Keras cache, else downloaded by Keras."""
+
+    kind: Literal["mnist", "fashion_mnist", "cifar10", "cifar100"]
+    path: str | None = None
+
+
+class ImageFolder(DatasetNode):
+    """One folder per class, or train/validation/test trees of those."""
+
+    kind: Literal["image_folder"]
+    path: str
+    target_size: tuple[int, int] | None = None
+    color_mode: Literal["rgb", "grayscale"] = "rgb"
+    class_mode: Literal["categorical", "binary", "sparse"] = "categorical"
+    classes: tuple[str, ...] | None = None
+    validation_split: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    split_rule: Literal["stratified", "keras"] = "stratified"
+    test_split: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"] = "bilinear"
+    on_bad_image: Literal["error", "skip"] = "error"
+
+
+class NpzDataset(DatasetNode):
+    """Arrays from one file."""
+
+    kind: Literal["npz"]
+    path: str
+    keys: Mapping[str, str] = {}
+    class_names: tuple[str, ...] | None = None
+
+
+class PluginDataset(DatasetNode):
+    """A data set from another package, found by its entry point."""
+
+    kind: str
+    arguments: Mapping[str, Any] = {}
+
+    def options(self) -> dict[str, Any]:
+        """What the loader of this kind takes."""
+        return dict(self.arguments)
+
+
+class TrainedModelNode(Node):
+    """A model that is trained here."""
+
+    kind: str
+    arguments: Mapping[str, Any] = {}
+
+
+class Checkpoint(Node):
+    """A model that somebody has trained.
+
+    Attributes:
+        path: `.keras`, `.h5`, a SavedModel folder, `models:/name/version` or `runs:/id/path`.
+        trust: load it although it holds code.
+        preprocessing: `auto`, a mode (`none`, `unit`, `tf`, `torch`, `caffe`), a family of keras.applications, or
+            `{scale, mean, std, channel_order}`.
+        output: what its last layer gives.
+    """
+
+    kind: Literal["checkpoint"]
+    path: str
+    trust: bool = False
+    preprocessing: str | Mapping[str, Any] = "auto"
+    output: Literal["auto", "logits", "probs"] = "auto"
+
+
+class Training(Node):
+    """How a model is trained; None is the model's own default."""
+
+    epochs: Annotated[int, Field(ge=0)] | None = None
+    batch_size: Annotated[int, Field(gt=0)] | None = None
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    schedule: Literal["constant", "cosine"] | None = None
+    early_stopping: Annotated[int, Field(gt=0)] | None = None
+    deterministic: bool = True
+
+
+class Augmentation(Node):
+    """Random copies at training time."""
+
+    kind: str = "none"
+    arguments: Mapping[str, Any] = {}
+
+
+class PolicyNode(Node):
+    """One policy, or one for each aggregation where several are given.
+
+    Attributes:
+        views: chains of transforms; a chain is one transform or a list of them, a transform its kind or a mapping with
+            `kind`, its parameters, and `copies` for a random one.
+        product: factors of such chains; every combination is a view, the identity included in each factor.
+        aggregation: one name or several.
+    """
+
+    views: tuple[Any, ...] = ()
+    product: tuple[tuple[Any, ...], ...] = ()
+    aggregation: str | tuple[str, ...] = "mean_probs"
+
+
+class Evaluation(Node):
+    """How policies are compared.
+
+    Attributes:
+        criterion: what is best on validation is recommended.
+        resamples, level, seed: of the paired bootstrap.
+    """
+
+    criterion: Literal["nll_calibrated", "nll", "accuracy"] = "nll_calibrated"
+    resamples: Annotated[int, Field(ge=100)] = 2000
+    level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    seed: int = 0
+
+
+class Tracking(Node):
+    """Where MLflow listens; None is MLFLOW_TRACKING_URI, else `mlflow.db` in the working directory."""
+
+    enabled: bool = True
+    uri: str | None = None
+    experiment: str = "tta"
+
+
+def _kind_of(known: Sequence[str]) -> Any:
+    def kind(value: Any) -> str:
+        name = value.get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)
+        return str(name) if name in known else "other"
+
+    return Discriminator(kind)
+
+
+AnyDataset = Annotated[
+    Annotated[EmbeddedDataset, Tag("fashion_mini")]
+    | Annotated[EmbeddedDataset, Tag("digits")]
+    | Annotated[DownloadedDataset, Tag("mnist")]
+    | Annotated[DownloadedDataset, Tag("fashion_mnist")]
+    | Annotated[DownloadedDataset, Tag("cifar10")]
+    | Annotated[DownloadedDataset, Tag("cifar100")]
+    | Annotated[ImageFolder, Tag("image_folder")]
+    | Annotated[NpzDataset, Tag("npz")]
+    | Annotated[PluginDataset, Tag("other")],
+    _kind_of(("fashion_mini", "digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "image_folder", "npz")),
+]
+AnyModel = Annotated[
+    Annotated[Checkpoint, Tag("checkpoint")] | Annotated[TrainedModelNode, Tag("other")],
+    _kind_of(("checkpoint",)),
+]
+
+
+class Config(Node):
+    """One job: one data set, one model, one seed, a list of policies."""
+
+    dataset: AnyDataset
+    model: AnyModel
+    training: Training = Training()
+    augmentation: Augmentation = Augmentation()
+    tta: Mapping[str, PolicyNode]
+    evaluation: Evaluation = Evaluation()
+    tracking: Tracking = Tracking()
+    engine: Literal["exact", "fast"] = "exact"
+    batch_size: Annotated[int, Field(gt=0)] | None = None
+    seed: int = 0
+    question: str = "Which TTA policy should I ship, is the gain real, what does it cost?"
+    study: str | None = None
+    store: str = ".harness/store"
+    output: str = "results"
+
+
+def parse(tree: Mapping[str, Any]) -> Config:
+    """The frozen tree of plain data.
+
+    Raises:
+        ConfigError: for a missing, unknown or wrong value: one line with the key, what came and what is expected.
+    """
+    try:
+        return Config.model_validate(tree)
+    except pydantic.ValidationError as error:
+        raise ConfigError("; ".join(_explain(item) for item in error.errors()[:3])) from error
+
+
+def _explain(item: Any) -> str:
+    # Tags of the unions stand in the location and are no keys of the user's.
+    parts = [str(part) for part in item["loc"]]
+    if len(parts) > 1 and parts[0] in ("dataset", "model"):
+        del parts[1]
+    key = ".".join(parts)
+    if item["type"] == "extra_forbidden":
+        return f"unknown key {key}={item['input']!r}: remove it or correct its spelling"
+    if item["type"] == "missing":
+        return f"missing value: {key} (give it as {key}=…)"
+    return f"{key}={item['input']!r}: {item['msg'][0].lower()}{item['msg'][1:]}"
+
+
+def conf_folder() -> Path:
+    """The folder of the YAML files: inside the installed package, or at the top of a checkout."""
+    inside = Path(__file__).parent / "conf"
+    return inside if inside.is_dir() else Path(__file__).parent.parent / "conf"
+
+
+def user_folders() -> list[Path]:
+    """The user's own `conf/` and `experiments/` in the working directory, where they exist and are not ours."""
+    found = [Path.cwd() / name for name in ("conf", "experiments")]
+    return [path for path in found if path.is_dir() and path.resolve() != conf_folder().resolve()]
+
+
+def choices(group: str) -> list[str]:
+    """The names that a config group offers, the user's own included."""
+    folders = [*user_folders(), conf_folder()]
+    files = {file.relative_to(folder / group) for folder in folders for file in (folder / group).rglob("*.yaml")}
+    return sorted(file.with_suffix("").as_posix() for file in files)
+
+
+def store_folder(config: Config) -> Path:
+    """The store: `HARNESS_STORE` where it is set, so that several projects can share one, else `store`."""
+    return Path(os.environ.get("HARNESS_STORE") or config.store)

@@ -1,0 +1,70 @@
+"""Files written whole or not at all, and their digests."""
+
+import contextlib
+import errno
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from harness.errors import StoreError
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder and its parents.
+
+    Raises:
+        StoreError: where it cannot be made or written.
+    """
+    with _as_store_error(path):
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, "not writable", str(path))
+
+
+def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
+    """Lets `write` fill a temporary file beside `path`, flushes it to disk and renames it into place.
+
+    Raises:
+        StoreError: where the disk is full or the folder cannot be written; the temporary file is removed.
+    """
+    with _as_store_error(path):
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}-", suffix=".tmp")
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                write(stream)
+                stream.flush()
+                os.fsync(stream.fileno())
+            Path(name).chmod(0o644)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 (64 hex digits) of a file's bytes, read in blocks."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def path_digest(path: Path) -> str:
+    """SHA-256 (64 hex digits) over a file's bytes, or over the names and bytes of all files in a folder."""
+    if path.is_file():
+        return file_digest(path)
+    sha = hashlib.sha256()
+    for file in sorted(item for item in path.rglob("*") if item.is_file()):
+        sha.update(f"{file.relative_to(path).as_posix()}\0{file_digest(file)}\n".encode())
+    return sha.hexdigest()
+
+
+@contextlib.contextmanager
+def _as_store_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise StoreError(f"no space left while writing {path}: free some, or point `store` elsewhere") from error
+        raise StoreError(f"cannot write {path}: {error.strerror or error}; `store` and `output` say where") from error

@@ -1,0 +1,1 @@
+"""Models that we train, one file per family, and the files that keep them."""

@@ -1,0 +1,1 @@
+"""Policies: which views, and how their logits become one prediction."""

@@ -1,0 +1,197 @@
+"""A job's folder on local disk, complete before a tracker hears of it.
+
+    record.json           every number and every fact of the job (`JobRecord`), written last
+    config.yaml           the complete configuration: enough to run the job again
+    environment.txt       the installed packages
+    leaderboard.csv       one row per policy
+    predictions.parquet   one row per policy and example
+    plots/*.png
+
+Every file is whole or absent.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from harness.errors import DataError
+from harness.files import make_folder, write_atomically
+from harness.records import (
+    SCHEMA,
+    DatasetRecord,
+    JobRecord,
+    ModelRecord,
+    PolicyPredictions,
+    PolicyRecord,
+    Reliability,
+    SplitRecord,
+)
+from harness.selection import Recommendation
+
+RECORD = "record.json"
+CONFIG = "config.yaml"
+ENVIRONMENT = "environment.txt"
+LEADERBOARD = "leaderboard.csv"
+PREDICTIONS = "predictions.parquet"
+PLOTS = "plots"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8, whole or not at all; StoreError where it cannot be written."""
+    make_folder(path.parent)
+    write_atomically(path, lambda stream: stream.write(text.encode()))
+
+
+def to_json(record: JobRecord) -> str:
+    """The record as strict JSON; a number that is not finite becomes the string `inf`, `-inf` or `nan`."""
+    return json.dumps(_plain(asdict(record)), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def from_json(text: str) -> JobRecord:
+    """The inverse of `to_json`.
+
+    Raises:
+        DataError: for text that is not a record, or one of another schema.
+    """
+    try:
+        data = json.loads(text)
+        if data["schema"] != SCHEMA:
+            raise DataError(f"expected a record of schema {SCHEMA}, got {data['schema']!r}; run the job again")
+        return _job(data)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"expected the JSON of a job record, got something else ({error!r})") from error
+
+
+def write_job(
+    folder: Path, record: JobRecord, *, predictions: Iterable[PolicyPredictions], files: tuple[str, ...] = ()
+) -> None:
+    """Write `predictions.parquet` and then `record.json`, whose presence says that the job is complete.
+
+    Args:
+        folder: made where it is missing.
+        record: the job.
+        predictions: consumed one policy at a time, each a row group, so that memory is flat in policies.
+        files: the file of each example where examples are files, `[N]`, else empty.
+
+    Raises:
+        StoreError: where the folder cannot be written.
+    """
+    make_folder(folder)
+    write_atomically(folder / PREDICTIONS, lambda stream: _write_predictions(stream, predictions, files))
+    write_text(folder / RECORD, to_json(record))
+
+
+def read_record(folder: Path) -> JobRecord:
+    """The record of a job's folder.
+
+    Raises:
+        DataError: where there is none, or it is damaged.
+    """
+    path = folder / RECORD
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise DataError(f"expected a finished job in {folder}, but it has no {RECORD}") from error
+    try:
+        return from_json(text)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def _floats(values: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in values.items()}
+
+
+def _job(data: dict[str, Any]) -> JobRecord:
+    dataset, model = data["dataset"], data["model"]
+    return JobRecord(
+        **{
+            **{item.name: data[item.name] for item in fields(JobRecord)},
+            "dataset": DatasetRecord(
+                name=dataset["name"],
+                class_names=tuple(dataset["class_names"]),
+                splits={name: SplitRecord(**split) for name, split in dataset["splits"].items()},
+                notes=tuple(dataset["notes"]),
+            ),
+            "model": ModelRecord(**{**model, "input_shape": tuple(model["input_shape"])}),
+            "policies": tuple(_policy(policy) for policy in data["policies"]),
+            "recommendation": Recommendation(**data["recommendation"]),
+            "history": {name: tuple(map(float, curve)) for name, curve in data["history"].items()},
+            "job_metrics": _floats(data["job_metrics"]),
+            "reliability": {
+                name: Reliability(**{key: tuple(column) for key, column in bins.items()})
+                for name, bins in data["reliability"].items()
+            },
+            "warnings": tuple(data["warnings"]),
+        }
+    )
+
+
+def _policy(data: dict[str, Any]) -> PolicyRecord:
+    return PolicyRecord(
+        **{
+            **data,
+            "views": tuple(data["views"]),
+            "view_keys": tuple(data["view_keys"]),
+            "metrics": _floats(data["metrics"]),
+        }
+    )
+
+
+def _write_predictions(stream: IO[bytes], predictions: Iterable[PolicyPredictions], files: tuple[str, ...]) -> None:
+    columns = [
+        ("policy", pa.dictionary(pa.int32(), pa.string())),
+        ("example", pa.int32()),
+        *([("file", pa.string())] if files else []),
+        ("label", pa.int32()),
+        ("predicted", pa.int32()),
+        ("confidence", pa.float32()),
+        ("nll", pa.float32()),
+        ("correct", pa.bool_()),
+    ]
+    schema = pa.schema(columns)
+    with pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+        for policy in predictions:
+            writer.write_batch(_batch(policy, files=files, schema=schema))
+
+
+def _batch(policy: PolicyPredictions, *, files: tuple[str, ...], schema: pa.Schema) -> pa.RecordBatch:
+    count = len(policy.labels)
+    if files and len(files) != count:
+        raise ValueError(f"policy {policy.policy}: {count} examples but {len(files)} files")
+    columns = {
+        "policy": pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int32)), [policy.policy]),
+        "example": np.arange(count, dtype=np.int32),
+        "file": files,
+        "label": policy.labels.astype(np.int32),
+        "predicted": policy.predicted.astype(np.int32),
+        "confidence": policy.confidence.astype(np.float32),
+        "nll": policy.nll.astype(np.float32),
+        "correct": policy.correct.astype(bool),
+    }
+    return pa.RecordBatch.from_arrays(
+        [
+            column if isinstance(column, pa.Array) else pa.array(column, item.type)
+            for item, column in ((item, columns[item.name]) for item in schema)
+        ],
+        schema=schema,
+    )

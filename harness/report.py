@@ -1,0 +1,280 @@
+"""Leaderboard and recommendation for people: terminal, Markdown and CSV, all from a `JobRecord`.
+
+Policies are chosen on validation and reported on test, and both are said. Percent and percentage points appear
+only in what people read; the CSV holds fractions.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from harness.record_files import write_text
+from harness.records import IDENTITY, JobRecord, PolicyRecord
+
+HEADLINES = {
+    "ship": "Ship {policy}",
+    "do not ship": "Do not ship {policy}: it is not better than identity",
+    "undecided": "Undecided: the gain of {policy} may be chance",
+}
+STYLES = {"ship": "green", "do not ship": "cyan", "undecided": "yellow"}
+PREFIXES = ("test/", "validation/", "gain/", "cost/")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the terminal's table: its heading, how a cell is written, and from which width it is shown."""
+
+    heading: str
+    cell: Callable[[PolicyRecord], str]
+    min_width: int = 0
+
+
+def ranked(record: JobRecord) -> list[PolicyRecord]:
+    """The policies by calibrated NLL on test, lowest first; ties and missing numbers by name, last."""
+
+    def key(policy: PolicyRecord) -> tuple[float, str]:
+        nll = policy.metrics.get("test/nll_calibrated", math.nan)
+        return (math.inf if math.isnan(nll) else nll, policy.name)
+
+    return sorted(record.policies, key=key)
+
+
+def shown(record: JobRecord, *, limit: int | None) -> list[PolicyRecord]:
+    """The first `limit` of `ranked`, with identity and the chosen policy always among them."""
+    policies = ranked(record)
+    if limit is None or len(policies) <= limit:
+        return policies
+    marked = {IDENTITY, record.recommendation.policy}
+    room = limit - sum(policy.name in marked for policy in policies[limit:])
+    return policies[: max(room, 0)] + [policy for policy in policies[max(room, 0) :] if policy.name in marked]
+
+
+def percent(value: float) -> str:
+    """A fraction as percent with two decimals, `–` where it is not a number."""
+    return f"{100 * value:.2f}" if math.isfinite(value) else "–"
+
+
+def points(value: float) -> str:
+    """A difference of fractions in percentage points, with its sign and two decimals."""
+    return f"{100 * value + 0.0:+.2f}" if math.isfinite(value) else "–"
+
+
+def gain_text(policy: PolicyRecord) -> str:
+    """Accuracy gain in points with its interval, e.g. `+1.30 [+0.60, +2.00]`; `reference` for identity."""
+    if policy.name == IDENTITY:
+        return "reference"
+    value, lower, upper = (_metric(policy, f"gain/accuracy{end}") for end in ("", "_lower", "_upper"))
+    return f"{points(value)} [{points(lower)}, {points(upper)}]"
+
+
+def corrected_text(policy: PolicyRecord) -> str:
+    """Corrected and corrupted examples, e.g. `+31/-12`; empty for identity."""
+    corrected, corrupted = _metric(policy, "gain/corrected"), _metric(policy, "gain/corrupted")
+    if policy.name == IDENTITY or math.isnan(corrected + corrupted):
+        return ""
+    return f"+{corrected:.0f}/-{corrupted:.0f}"
+
+
+def p_text(policy: PolicyRecord) -> str:
+    """Holm-adjusted p value; below 0.001 only that is said; empty for identity."""
+    value = _metric(policy, "gain/p_value_adjusted")
+    if policy.name == IDENTITY or math.isnan(value):
+        return ""
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def recommendation_headline(record: JobRecord) -> str:
+    """The answer in one line, without numbers."""
+    choice = record.recommendation
+    if choice.policy == IDENTITY:
+        return "No policy is better than identity"
+    return HEADLINES[choice.verdict].format(policy=choice.policy)
+
+
+def recommendation_numbers(record: JobRecord) -> str:
+    """The chosen policy's numbers on test in one line."""
+    policies = dict.fromkeys((IDENTITY, record.recommendation.policy))
+    accuracy = " → ".join(percent(_metric(record.policy(name), "test/accuracy")) for name in policies)
+    chosen = record.policy(record.recommendation.policy)
+    price = f"{chosen.passes} {'pass' if chosen.passes == 1 else 'passes'} per image"
+    return f"{' → '.join(policies)}: test accuracy {accuracy} %, {price}"
+
+
+def render_recommendation(record: JobRecord, console: Console) -> None:
+    """Print the recommendation: the answer, the numbers, the reason, the rule, and the warnings."""
+    choice = record.recommendation
+    lines = [
+        Text(recommendation_numbers(record)),
+        Text(choice.reason),
+        Text(choice.rule, style="dim"),
+    ]
+    lines += [Text(f"warning: {warning}", style="yellow") for warning in record.warnings]
+    console.print(
+        Panel(
+            Group(*lines),
+            title=Text(recommendation_headline(record), style="bold"),
+            title_align="left",
+            border_style=STYLES[choice.verdict],
+        )
+    )
+
+
+def render_leaderboard(record: JobRecord, console: Console, *, limit: int | None = None) -> None:
+    """Print the policies by calibrated NLL on test, as many columns as the console's width takes.
+
+    Args:
+        record: the job.
+        console: where to print; without colour the marks still tell identity and the chosen policy.
+        limit: rows at most; identity and the chosen policy are always among them.
+    """
+    chosen, reference = _marks(console)
+    policies = shown(record, limit=limit)
+    columns = [column for column in _columns(record) if console.width >= column.min_width]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("", no_wrap=True)
+    table.add_column("policy", overflow="fold")
+    for column in columns:
+        table.add_column(column.heading, justify="right", no_wrap=True)
+    for policy in policies:
+        mark = _mark(policy.name, record=record, chosen=chosen, reference=reference)
+        style = STYLES[record.recommendation.verdict] if chosen in mark else ""
+        table.add_row(mark, Text(policy.name), *(column.cell(policy) for column in columns), style=style)
+    console.print(table)
+    console.print(Text(_caption(record, len(policies), chosen=chosen, reference=reference), style="dim"))
+
+
+def markdown_note(record: JobRecord, *, limit: int = 10) -> str:
+    """The job as Markdown, conclusion first, because viewers fold what comes after a few lines.
+
+    Args:
+        record: the job.
+        limit: rows of the leaderboard at most.
+    """
+    choice = record.recommendation
+    count = record.dataset.splits["test"].count
+    parts = [
+        f"**{recommendation_headline(record)}** – {recommendation_numbers(record)}",
+        choice.reason,
+        f"*{record.question}*",
+        _markdown_table(record, shown(record, limit=limit)),
+        f"Test split, {count} examples, by calibrated NLL; {len(record.policies)} policies in all in "
+        f"`leaderboard.csv`. {choice.rule}",
+        "\n".join(f"- {fact}" for fact in _facts(record)),
+    ]
+    if record.warnings:
+        parts.append("**Warnings**\n\n" + "\n".join(f"- {warning}" for warning in record.warnings))
+    parts.append(f"Run it again:\n\n```\n{record.command}\n```")
+    return "\n\n".join(parts) + "\n"
+
+
+def leaderboard_columns(record: JobRecord) -> list[str]:
+    """The columns of the table that is kept: facts first, then every metric of any policy by prefix and name."""
+    names = {name for policy in record.policies for name in policy.metrics}
+    order = [name for prefix in PREFIXES for name in sorted(names) if name.startswith(prefix)]
+    rest = sorted(names.difference(order))
+    return ["policy", "chosen", "aggregation", "views", "temperature", *order, *rest]
+
+
+def leaderboard_rows(record: JobRecord) -> list[list[str | float | bool | None]]:
+    """The rows of the table that is kept, ranked; fractions, unrounded; None where a policy has no such number."""
+    metrics = leaderboard_columns(record)[5:]
+    return [
+        [
+            policy.name,
+            policy.name == record.recommendation.policy,
+            policy.aggregation,
+            " ".join(policy.views),
+            policy.temperature,
+            *(policy.metrics.get(name) for name in metrics),
+        ]
+        for policy in ranked(record)
+    ]
+
+
+def write_leaderboard_csv(record: JobRecord, path: Path) -> None:
+    """Write the whole leaderboard as CSV: one header line, numbers in full precision, empty where there is none."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(leaderboard_columns(record))
+    writer.writerows(leaderboard_rows(record))
+    write_text(path, stream.getvalue())
+
+
+def _metric(policy: PolicyRecord, name: str) -> float:
+    return policy.metrics.get(name, math.nan)
+
+
+def _marks(console: Console) -> tuple[str, str]:
+    return ("★", "○") if console.encoding.lower().startswith("utf") else ("*", "o")
+
+
+def _mark(name: str, *, record: JobRecord, chosen: str, reference: str) -> str:
+    return (chosen if name == record.recommendation.policy else "") + (reference if name == IDENTITY else "")
+
+
+def _columns(record: JobRecord) -> Sequence[Column]:
+    """Columns in the order of reading; `min_width` drops the less telling ones on narrow terminals."""
+    has_top5 = any("test/top5_accuracy" in policy.metrics for policy in record.policies)
+    top5 = [Column("top-5 %", lambda policy: percent(_metric(policy, "test/top5_accuracy")), 132)] if has_top5 else []
+    return [
+        Column("passes", lambda policy: str(policy.passes)),
+        Column("accuracy %", lambda policy: percent(_metric(policy, "test/accuracy"))),
+        *top5,
+        Column("gain, points [95 %]", gain_text),
+        Column("corrected/\ncorrupted", corrected_text, 100),
+        Column("p adj.", p_text, 88),
+        Column("NLL cal.", lambda policy: f"{_metric(policy, 'test/nll_calibrated'):.4f}"),
+        Column("ECE %", lambda policy: percent(_metric(policy, "test/ece")), 110),
+    ]
+
+
+def _caption(record: JobRecord, rows: int, *, chosen: str, reference: str) -> str:
+    count = record.dataset.splits["test"].count
+    total = len(record.policies)
+    which = f"{rows} of {total} policies" if rows < total else f"{total} policies"
+    marks = f"{chosen} chosen on validation   {reference} identity"
+    if record.recommendation.policy == IDENTITY:
+        marks = f"{chosen}{reference} identity, chosen on validation"
+    return f"{marks}   test split, N = {count}, by calibrated NLL   {which}"
+
+
+def _markdown_table(record: JobRecord, policies: Sequence[PolicyRecord]) -> str:
+    lines = [
+        "| | policy | passes | accuracy % | gain, points [95 %] | corrected/corrupted | p adj. | NLL cal. | ECE % |",
+        "|:-:|:--|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for policy in policies:
+        cells = [
+            _mark(policy.name, record=record, chosen="★", reference="○"),
+            policy.name.replace("|", "\\|"),
+            str(policy.passes),
+            percent(_metric(policy, "test/accuracy")),
+            gain_text(policy),
+            corrected_text(policy),
+            p_text(policy).replace("<", "&lt;"),
+            f"{_metric(policy, 'test/nll_calibrated'):.4f}",
+            percent(_metric(policy, "test/ece")),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _facts(record: JobRecord) -> list[str]:
+    data, model = record.dataset, record.model
+    splits = ", ".join(f"{name} {split.count}" for name, split in data.splits.items())
+    size = "×".join(str(side) for side in model.input_shape)
+    return [
+        f"data: {data.name} ({splits}; {len(data.class_names)} classes)",
+        *data.notes,
+        f"model: {model.name}, {model.source}, digest `{model.digest[:12]}`, input {size}, "
+        f"output {model.output}, preprocessing: {model.preprocessing}",
+        f"seed: {record.seed}",
+    ]

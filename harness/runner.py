@@ -1,0 +1,267 @@
+"""The story of a job, in order: policies, data, model, plan, missing passes, arithmetic, record, tracker."""
+
+import atexit
+import importlib
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import filelock
+import numpy as np
+from rich.console import Console
+
+from harness import build
+from harness.config import Checkpoint, Config, store_folder
+from harness.errors import ModelError, TrackingError
+from harness.evaluation import Evaluation, evaluate
+from harness.files import make_folder
+from harness.fingerprint import fingerprint
+from harness.inference import run_missing
+from harness.job_record import make_record, write_results
+from harness.model_source import ModelInfo, ModelSource, load_model, peek_input_size
+from harness.plan import Plan, logit_key, make_plan, required_passes, stored_logits
+from harness.policies.policy import Policy
+from harness.record_files import read_record
+from harness.records import JobRecord
+from harness.selection import choose
+from harness.store import LogitStore
+from harness.terminal import TrainingBar, pass_bar, plan_lines
+from harness.tracking.location import logged_run, resolve_uri
+from harness.types import Dataset
+from harness.views import View
+
+EVALUATION_VERSION = 1  # raise by hand when a change of our code changes metrics
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a job came to.
+
+    Attributes:
+        folder: where its record is. record: the record.
+        trained: models trained by this call. computed: forward passes run by this call.
+        run_id: of the parent run, None where nothing is tracked. tracking_error: why the tracker was not written.
+    """
+
+    folder: Path
+    record: JobRecord
+    trained: int
+    computed: int
+    run_id: str | None = None
+    tracking_error: str | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job's parts, built but not run."""
+
+    config: Config
+    policies: tuple[Policy, ...]
+    dataset: Dataset
+    source: ModelSource
+    store: LogitStore
+
+    @property
+    def job_id(self) -> str:
+        """Fingerprint of everything that decides the record's numbers: what was asked, not what came out."""
+        return fingerprint(
+            {
+                "version": EVALUATION_VERSION,
+                "model": self.source.asked,
+                "splits": [self.dataset.validation.digest, self.dataset.test.digest],
+                "policies": [[one.name, one.aggregation, [view.spec for view in one.views]] for one in self.policies],
+                "evaluation": self.config.evaluation.model_dump(),
+                "engine": self.config.engine,
+                "seed": self.config.seed,
+            }
+        )
+
+    @property
+    def folder(self) -> Path:
+        """Where the record goes."""
+        return Path(self.config.output) / f"{self.source.name}-{self.job_id[:8]}"
+
+
+def prepare(config: Config) -> Job:
+    """Builds a job's parts; a checkpoint is fetched, data are read, nothing is trained or predicted."""
+    policies = build.policies(config)
+    path = _checkpoint_path(config)
+    size = None
+    if path is not None and getattr(config.dataset, "target_size", ()) is None:
+        size = peek_input_size(path, trust=bool(getattr(config.model, "trust", False)))
+    store = LogitStore(store_folder(config))
+    data = build.dataset(config, input_size=size)
+    return Job(config, policies, data, build.model_source(config, data, path=path), store)
+
+
+def plan(job: Job, info: ModelInfo | None) -> Plan:
+    """What the job will cost, given what is known of its model."""
+    digest = info.digest if info else None
+    return make_plan(
+        job.policies, dataset=job.dataset, store=job.store, model_digest=digest, engine=job.config.engine
+    )
+
+
+def run(config: Config, *, console: Console, command: str, sweep: str | None = None) -> Outcome:
+    """Runs one job, or what is left of it, and returns what it came to.
+
+    Args:
+        config: the job.
+        console: for progress and notes.
+        command: the line that runs this job again; kept with the record.
+        sweep: shared by the jobs of a multirun.
+
+    Raises:
+        HarnessError: one line for people, for everything that they can mend.
+    """
+    started = datetime.now(UTC)
+    job = prepare(config)
+    _say(console, job.dataset.notes)
+    make_folder(job.folder)
+    # The lock dies with its owner; a second process that asks for the same job waits, then finds it done.
+    with filelock.FileLock(job.folder / ".lock"):
+        if (job.folder / "record.json").exists():
+            return _track(Outcome(job.folder, read_record(job.folder), 0, 0), config)
+        info = job.source.cached()
+        _say(console, plan_lines(plan(job, info)))
+        if info is None:
+            with TrainingBar(console, job.source.name) as bar:
+                info = job.source.obtain(bar)
+        _say(console, [*info.notes, *(f"warning: {text}" for text in info.warnings)])
+        logits, costs = _logits(job, info, console)
+        evaluation = evaluate(
+            job.policies,
+            lambda split, view: logits[split, view],
+            {name: job.dataset.split(name).labels for name in ("validation", "test")},
+            resamples=config.evaluation.resamples,
+            seed=config.evaluation.seed,
+            level=config.evaluation.level,
+        )
+        record = _record(job, info, evaluation, costs, started=started, command=command, sweep=sweep)
+        write_results(job.folder, record, evaluation, config=config, test=job.dataset.test)
+    trained = int(not info.from_cache and info.fingerprint is not None)
+    return _track(Outcome(job.folder, record, trained, int(costs["cost/passes_computed"])), config)
+
+
+def _logits(
+    job: Job, info: ModelInfo, console: Console
+) -> tuple[Mapping[tuple[str, View], np.ndarray], dict[str, float]]:
+    """The logits of every pass, after the missing ones were run; and what that cost."""
+    passes = required_passes(job.policies)
+    now = plan(job, info)
+    keys = {
+        item: logit_key(item, dataset=job.dataset, model_digest=info.digest, engine=job.config.engine)
+        for item in passes
+    }
+    splits = {item.split: job.dataset.split(item.split) for item in passes}
+    load = partial(
+        load_model,
+        info,
+        job.dataset.validation,
+        trust=isinstance(job.config.model, Checkpoint) and job.config.model.trust,
+        engine=job.config.engine,
+        batch_size=job.config.batch_size,
+    )
+    started, computed = time.perf_counter(), 0
+    # Twice: the second round computes again what turned out to be damaged when it was read.
+    for _ in range(2):
+        with pass_bar(console, plan(job, info)) as bar:
+            computed += run_missing(
+                keys,
+                splits,
+                store=job.store,
+                load_model=load,
+                batch_size=job.config.batch_size,
+                advance=bar.advance,
+            )
+        found = stored_logits(
+            passes, dataset=job.dataset, store=job.store, model_digest=info.digest, engine=job.config.engine
+        )
+        logits = {key: value for key, value in found.items() if value is not None}
+        if len(logits) == len(found):
+            break
+    else:
+        raise ModelError("logits in the store were damaged twice in a row: check the disk under `store`")
+    seconds = time.perf_counter() - started
+    costs: dict[str, float] = {
+        "cost/passes_required": len(passes),
+        "cost/passes_from_store": len(passes) - computed,
+        "cost/passes_computed": computed,
+    }
+    if computed:
+        costs["cost/examples_per_second"] = now.examples / seconds
+    note = job.store.note(next(iter(keys.values())))
+    costs |= {f"cost/{key}": float(note[key]) for key in ("fast_max_abs_difference", "fast_folded") if key in note}
+    return logits, costs
+
+
+def _record(
+    job: Job,
+    info: ModelInfo,
+    evaluation: Evaluation,
+    costs: Mapping[str, float],
+    *,
+    started: datetime,
+    command: str,
+    sweep: str | None,
+) -> JobRecord:
+    return make_record(
+        job_id=job.job_id,
+        name=job.source.name,
+        config=job.config,
+        dataset=job.dataset,
+        info=info,
+        evaluation=evaluation,
+        recommendation=choose(evaluation.results, criterion=job.config.evaluation.criterion),
+        costs=costs,
+        started=started,
+        command=command,
+        sweep=sweep,
+    )
+
+
+def _track(outcome: Outcome, config: Config) -> Outcome:
+    """Writes a finished record to the tracker; what goes wrong there is said and can be made good by `harness sync`."""
+    if not config.tracking.enabled:
+        return outcome
+    uri, experiment = resolve_uri(config.tracking.uri), config.tracking.experiment
+    known = logged_run(outcome.folder, uri=uri, experiment=experiment)
+    if known is not None:
+        return replace(outcome, run_id=known)
+    # Imported when there is something to log: mlflow takes more than a second.
+    jobs = importlib.import_module("harness.tracking.jobs")
+    try:
+        return replace(outcome, run_id=jobs.log_job(outcome.folder, uri=uri, experiment=experiment))
+    except TrackingError as error:
+        return replace(outcome, tracking_error=str(error))
+
+
+def _checkpoint_path(config: Config) -> Path | None:
+    """The local path of a checkpoint, fetched from the tracker where it lies there.
+
+    Raises:
+        ModelError: where there is nothing.
+    """
+    node = config.model
+    if not isinstance(node, Checkpoint):
+        return None
+    if node.path.startswith(("models:/", "runs:/")):
+        reading = importlib.import_module("harness.tracking.reading")
+        folder = Path(tempfile.mkdtemp(prefix="harness-model-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        fetched: Path = reading.download_model(node.path, uri=resolve_uri(config.tracking.uri), folder=folder)
+        return fetched
+    path = Path(node.path).expanduser()
+    if not path.exists():
+        raise ModelError(f"no checkpoint at {path}: model.path takes a .keras or .h5 file or a SavedModel folder")
+    return path
+
+
+def _say(console: Console, lines: Iterable[str]) -> None:
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,131 @@
+"""Which policy to ship: chosen on validation, judged on test.
+
+One policy is chosen by validation alone, and only its test numbers enter the verdict, so that looking at many policies
+on validation does not make the test interval too narrow.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from harness.errors import ConfigError, unknown_name
+from harness.policies.policy import IDENTITY_POLICY, Policy
+from harness.types import Estimate
+
+Verdict = Literal["ship", "do not ship", "undecided"]
+
+CRITERIA: dict[str, str] = {
+    "nll_calibrated": "calibrated NLL",
+    "nll": "NLL",
+    "accuracy": "accuracy",
+}
+"""Criteria for choosing, and their names in sentences."""
+
+
+class Candidate(Protocol):
+    """What has to be known about a policy to choose it, and to judge it."""
+
+    @property
+    def policy(self) -> Policy: ...  # noqa: D102
+
+    @property
+    def validation(self) -> Mapping[str, float]: ...  # noqa: D102
+
+    @property
+    def gains(self) -> Mapping[str, Estimate]: ...  # noqa: D102
+
+    @property
+    def p_value_adjusted(self) -> float: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The chosen policy and what the test split says about it.
+
+    Attributes:
+        policy: its name.
+        verdict: `ship`, `do not ship` or `undecided`.
+        reason: one sentence with its gains, their intervals and its cost.
+        rule: one sentence that states how the verdict is reached.
+        criterion: what the choice was made by.
+    """
+
+    policy: str
+    verdict: Verdict
+    reason: str
+    rule: str
+    criterion: str
+
+
+def choose(results: Sequence[Candidate], *, criterion: str = "nll_calibrated") -> Recommendation:
+    """The policy that is best on validation, with a verdict from its gains on test.
+
+    Best is the lowest NLL (with or without temperature) or the highest accuracy; among equals the fewest forward
+    passes, then identity, then the first name. Scores within 1e-12 are equal, so that float rounding chooses nothing.
+
+    Raises:
+        ConfigError: for an unknown criterion.
+    """
+    if criterion not in CRITERIA:
+        raise ConfigError(unknown_name("selection criterion", criterion, CRITERIA))
+    sign = -1.0 if criterion == "accuracy" else 1.0
+
+    def order(one: Candidate) -> tuple[float, int, bool, str]:
+        name = one.policy.name
+        score = round(sign * one.validation[criterion], 12)
+        return score, len(one.policy.views), name != IDENTITY_POLICY.name, name
+
+    chosen = min(results, key=order)
+    return Recommendation(
+        policy=chosen.policy.name,
+        verdict=_verdict(chosen, criterion),
+        reason=_reason(chosen, criterion),
+        rule=_rule(criterion),
+        criterion=criterion,
+    )
+
+
+def _verdict(chosen: Candidate, criterion: str) -> Verdict:
+    accuracy, gain = chosen.gains["accuracy"], chosen.gains[criterion]
+    if chosen.policy.name == IDENTITY_POLICY.name or accuracy.upper < 0 or gain.upper < 0:
+        return "do not ship"
+    return "ship" if gain.lower > 0 else "undecided"
+
+
+def _rule(criterion: str) -> str:
+    name = CRITERIA[criterion]
+    chosen = f"The policy with the best {name} on validation is judged on test: "
+    if criterion == "accuracy":
+        return chosen + (
+            "ship if the interval of its accuracy gain over identity lies above zero, "
+            "do not ship if it lies below zero or identity itself is best, else undecided."
+        )
+    return chosen + (
+        f"ship if the interval of its {name} gain over identity lies above zero and that of its accuracy gain "
+        "does not lie below zero, do not ship if either lies below zero or identity itself is best, else undecided."
+    )
+
+
+def _reason(chosen: Candidate, criterion: str) -> str:
+    name = CRITERIA[criterion]
+    if chosen.policy.name == IDENTITY_POLICY.name:
+        return f"No policy is better than identity: it has the best {name} on validation, with 1 forward pass."
+    accuracy = chosen.gains["accuracy"]
+    gained = [
+        f"{100 * accuracy.value:+.2f} points of accuracy [{100 * accuracy.lower:+.2f}, {100 * accuracy.upper:+.2f}]"
+    ]
+    if criterion != "accuracy":
+        gain = chosen.gains[criterion]
+        gained.append(f"{gain.value:+.4f} nats of {name} [{gain.lower:+.4f}, {gain.upper:+.4f}]")
+    return (
+        f"{chosen.policy.name} gains {' and '.join(gained)} over identity on test ({accuracy.level:.0%} intervals) "
+        f"for {_cost(len(chosen.policy.views))}; McNemar p after Holm {_p(chosen.p_value_adjusted)}."
+    )
+
+
+def _cost(passes: int) -> str:
+    return "1 forward pass, as many as identity" if passes == 1 else f"{passes} forward passes instead of 1"
+
+
+def _p(value: float) -> str:
+    return "< 0.0001" if value < 1e-4 else f"{value:.2g}"

@@ -1,0 +1,139 @@
+"""The logit store: arrays on disk, found by what they are.
+
+`logits/<model8>/<split8>/<view-name>-<8>.npy` holds logits `[N, C]` float32; the JSON beside it says what they are,
+carries the SHA-256 of the array file and is written last, so an item without it does not exist.
+An item is never overwritten; a damaged one is set aside, reported and computed again. The whole store is a cache:
+it may be deleted at any time.
+"""
+
+import contextlib
+import json
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numpy as np
+
+from harness.files import file_digest, make_folder, write_atomically
+from harness.fingerprint import canonical, fingerprint
+
+INFERENCE_VERSION = 1  # raise by hand when a change of our code changes logits
+
+
+@dataclass(frozen=True)
+class LogitKey:
+    """What logits are the logits of.
+
+    Attributes:
+        model: digest of the model with its preprocessing, 64 hex digits.
+        split: digest of the split's images and labels, 64 hex digits.
+        view: canonical JSON of the view's spec.
+        view_name: for people; in the file's name, not in the identity.
+        engine: `exact` or `fast`, with the precision: `exact-float32`.
+    """
+
+    model: str
+    split: str
+    view: str
+    view_name: str
+    engine: str
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Everything that decides the logits, as plain data."""
+        return {
+            "version": INFERENCE_VERSION,
+            "model": self.model,
+            "split": self.split,
+            "view": json.loads(self.view),
+            "engine": self.engine,
+        }
+
+
+class LogitStore:
+    """Logits on disk below `root`, one item a forward pass.
+
+    Raises:
+        StoreError: where the folder cannot be made or written.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        make_folder(root)
+
+    def __contains__(self, key: LogitKey) -> bool:
+        """True when an item for `key` exists; its bytes are checked by `get`, not here."""
+        return self._side(key) is not None
+
+    def get(self, key: LogitKey) -> np.ndarray | None:
+        """Logits `[N, C]` float32, memory-mapped read-only, or None where there are none.
+
+        An item whose bytes do not agree with its checksum is set aside with a warning and counts as absent.
+        """
+        side = self._side(key)
+        if side is None:
+            return None
+        path = self._path(key)
+        try:
+            if file_digest(path) != side["sha256"]:
+                raise ValueError("its bytes do not agree with its checksum")
+            logits: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            self._quarantine(path, error)
+            return None
+        return logits
+
+    def put(self, key: LogitKey, logits: np.ndarray, *, note: Mapping[str, Any]) -> None:
+        """Stores logits `[N, C]` for `key` unless they are there; `note` goes into the side file only.
+
+        Raises:
+            StoreError: where the disk is full or the folder cannot be written; nothing half-written remains.
+            ValueError: for logits that are not finite.
+        """
+        if not np.isfinite(logits).all():
+            raise ValueError("logits must be finite to be stored")
+        path = self._path(key)
+        if key in self:
+            return
+        make_folder(path.parent)
+        array = np.ascontiguousarray(logits, dtype=np.float32)
+        write_atomically(path, lambda stream: np.save(stream, array, allow_pickle=False))
+        side = {"identity": key.identity, "sha256": file_digest(path), "shape": array.shape, **note}
+        text = json.dumps(canonical(side), indent=1)
+        write_atomically(path.with_suffix(".json"), lambda stream: stream.write(text.encode()))
+
+    def note(self, key: LogitKey) -> dict[str, Any]:
+        """What the side file says of an item, empty where there is none."""
+        return self._side(key) or {}
+
+    def lock(self, key: LogitKey) -> filelock.BaseFileLock:
+        """A lock on one item, shared by processes; it dies with its owner."""
+        path = self._path(key)
+        make_folder(path.parent)
+        return filelock.FileLock(path.with_suffix(".lock"))
+
+    def _path(self, key: LogitKey) -> Path:
+        slug = re.sub(r"[^A-Za-z0-9.+_-]+", "_", key.view_name).strip("_")[:60]
+        name = f"{slug}-{fingerprint(key.identity)[:8]}.npy"
+        return self.root / "logits" / key.model[:8] / key.split[:8] / name
+
+    def _side(self, key: LogitKey) -> dict[str, Any] | None:
+        path = self._path(key)
+        try:
+            side: dict[str, Any] = json.loads(path.with_suffix(".json").read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            self._quarantine(path, error)
+            return None
+        return side if side.get("identity") == canonical(key.identity) else None
+
+    def _quarantine(self, path: Path, error: Exception) -> None:
+        for part in (path, path.with_suffix(".json")):
+            with contextlib.suppress(FileNotFoundError):
+                part.replace(part.with_name(part.name + ".damaged"))
+        warnings.warn(f"damaged item {path.name} in the store set aside and computed again: {error}", stacklevel=3)

@@ -1,0 +1,25 @@
+"""The tracker: a job's folder on disk told to MLflow, and read back; the only importer of mlflow.
+
+    location    where the tracker is, what still has to be told to it (no mlflow)
+    jobs        a job's folder to one parent run and a child run per policy
+    entries     a record's tags, params, metrics and data sets
+    model       the trained model, logged once per digest, without TensorFlow
+    reading     a logged job's configuration and numbers; a logged model's file
+    ui          the MLflow UI on loopback, and the link that opens it well
+
+Always explicit ids: no active run, no autolog, nothing asynchronous.
+"""
+
+import os
+
+# Read by mlflow when it is imported or called. The first three are about privacy and noise; the client's own
+# seven retries would hold a job for four minutes where a server does not answer; and what is too long is an error.
+for _name, _value in {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_TRUNCATE_LONG_VALUES": "false",
+}.items():
+    os.environ.setdefault(_name, _value)

@@ -1,0 +1,86 @@
+"""What MLflow holds, read back as data: a logged job's configuration and numbers, a logged model's file."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow.artifacts
+from mlflow import MlflowClient
+
+from harness.errors import DataError, ModelError, TrackingError
+from harness.record_files import CONFIG, ENVIRONMENT, RECORD, from_json
+from harness.records import JobRecord
+from harness.tracking.server import open_client, tracking_errors
+
+MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
+
+
+@dataclass(frozen=True)
+class LoggedJob:
+    """A logged job: text and numbers, never code.
+
+    Attributes:
+        run_id: the parent run.
+        config: the complete configuration, YAML.
+        environment: the packages that were installed.
+        record: every number, unrounded.
+    """
+
+    run_id: str
+    config: str
+    environment: str
+    record: JobRecord
+
+    @property
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """Each policy's metrics by the policy's name; under `` (no name) the job's own."""
+        return {"": dict(self.record.job_metrics)} | {
+            policy.name: dict(policy.metrics) for policy in self.record.policies
+        }
+
+
+def load_run_config(run_id: str, *, uri: str) -> LoggedJob:
+    """The job of a parent run, or of one of its child runs.
+
+    Raises:
+        TrackingError: where the tracker has no such run, or the run is not a job of the harness.
+    """
+    with open_client(uri) as client, tempfile.TemporaryDirectory() as temporary:
+        run = client.get_run(run_id)
+        parent = str(run.data.tags.get("mlflow.parentRunId", run_id))
+        texts = {name: _text(client, parent, name, Path(temporary)) for name in (CONFIG, ENVIRONMENT, RECORD)}
+    try:
+        record = from_json(texts[RECORD])
+    except DataError as error:
+        raise TrackingError(f"run {parent}: {error}") from error
+    return LoggedJob(parent, config=texts[CONFIG], environment=texts[ENVIRONMENT], record=record)
+
+
+def download_model(model_uri: str, *, uri: str, folder: Path) -> Path:
+    """The model file or SavedModel folder behind `models:/name/version`, `models:/<id>` or `runs:/<id>/<path>`.
+
+    It is fetched into `folder`.
+
+    Raises:
+        TrackingError: where the tracker does not answer or has no such model.
+        ModelError: where there is no Keras model in what it has.
+    """
+    with open_client(uri), tracking_errors(uri):
+        found = Path(mlflow.artifacts.download_artifacts(artifact_uri=model_uri, dst_path=str(folder), tracking_uri=uri))
+    return _model_file(found, model_uri)
+
+
+def _text(client: MlflowClient, run_id: str, name: str, folder: Path) -> str:
+    if name not in {item.path for item in client.list_artifacts(run_id)}:
+        raise TrackingError(f"run {run_id} has no artifact {name}: expected a job that `harness run` logged")
+    return Path(client.download_artifacts(run_id, name, str(folder))).read_text(encoding="utf-8")
+
+
+def _model_file(found: Path, model_uri: str) -> Path:
+    if found.is_file() and found.suffix in MODEL_SUFFIXES:
+        return found
+    saved = sorted(path.parent for path in found.rglob("saved_model.pb"))
+    files = sorted(path for path in found.rglob("*") if path.suffix in MODEL_SUFFIXES)
+    if not files and not saved:
+        raise ModelError(f"{model_uri} holds no Keras model: expected a .keras or .h5 file or a SavedModel folder")
+    return [*files, *saved][0]

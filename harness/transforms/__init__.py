@@ -1,0 +1,1 @@
+"""Deterministic image operations: frozen dataclasses that map a batch of images to a batch of images."""
