@@ -67,6 +67,8 @@ with _without_startup_noise():
     keras.config.set_image_data_format("channels_last")
     keras.config.set_floatx("float32")
     keras.config.set_dtype_policy("float32")
+    # It warns of functions traced in a loop, which is what several models in one process look like.
+    tf.get_logger().setLevel("ERROR")
     tf.constant(0)  # the first operation looks at the devices and prints about them
 
 

@@ -64,7 +64,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"harness {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    add = lambda name, text: commands.add_parser(name, help=text, description=text, allow_abbrev=False)  # noqa: E731
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+
     run = add("run", "run one job, or with -m a sweep; overrides as key=value")
     run.add_argument("-m", "--multirun", action="store_true", help="one job for each combination of a,b,c values")
     run.add_argument("--cfg", action="store_true", help="print the job's configuration and stop")

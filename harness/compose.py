@@ -38,7 +38,7 @@ def compose(overrides: Sequence[str]) -> Config:
 def to_config(tree: DictConfig) -> Config:
     """The typed configuration of a composed tree, interpolations resolved, Hydra's own node left out."""
     with _errors_in_one_line():
-        plain = OmegaConf.masked_copy(tree, [key for key in tree if key != "hydra"])
+        plain = OmegaConf.masked_copy(tree, [str(key) for key in tree if key != "hydra"])
         data: Any = OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
     return parse(data)
 
@@ -94,12 +94,25 @@ def _one_line(message: str) -> str:
         return unknown_name(f"choice for {group}", name, choices(group))
     unknown = re.search(r"Could not override '(?P<key>[^']+)'", message)
     if unknown:
-        return f"unknown key {unknown['key']!r}: correct its spelling (`harness run --cfg` shows every key)"
+        return unknown_name("key", unknown["key"], _keys(compose([])))
     ambiguous = re.search(r"Ambiguous value for argument '(?P<argument>[^']+)'", message)
     if ambiguous:
         key, _, values = ambiguous["argument"].partition("=")
         return f"{ambiguous['argument']}: several values sweep with -m, or make one list as {key}=[{values}]"
-    missing_value = re.search(r"Missing mandatory value: (?P<key>\S+)", message)
+    missing_value = re.search(r"full_key: (?P<key>\S+)", message) if "Missing mandatory" in message else None
     if missing_value:
         return f"missing value: {missing_value['key']} (give it as {missing_value['key']}=…)"
+    mismatch = re.search(r"full_key: (?P<key>\S+)", message)
+    if mismatch:
+        return f"{mismatch['key']}: {message.splitlines()[0]}"
     return " ".join(line.strip() for line in message.splitlines() if line.strip())[:400]
+
+
+def _keys(config: Config) -> list[str]:
+    """The dotted keys of the default configuration."""
+    groups = config.model_dump(exclude={"tta"}).items()
+    return [
+        key
+        for group, value in groups
+        for key in ([f"{group}.{name}" for name in value] if isinstance(value, dict) else [group])
+    ]

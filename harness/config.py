@@ -67,9 +67,13 @@ class ImageFolder(DatasetNode):
     classes: tuple[str, ...] | None = None
     validation_split: Annotated[float, Field(ge=0, lt=1)] = 0.0
     split_rule: Literal["stratified", "keras"] = "stratified"
-    test_split: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    test_split: Annotated[float, Field(gt=0, lt=1)] | None = None
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"] = "bilinear"
     on_bad_image: Literal["error", "skip"] = "error"
+
+    def options(self) -> dict[str, Any]:
+        """What the loader takes; it divides by the seed itself."""
+        return {**super().options(), "seed": self.seed}
 
 
 class NpzDataset(DatasetNode):
@@ -77,8 +81,12 @@ class NpzDataset(DatasetNode):
 
     kind: Literal["npz"]
     path: str
-    keys: Mapping[str, str] = {}
+    keys: Mapping[Literal["x_train", "y_train", "x_validation", "y_validation", "x_test", "y_test"], str] = {}
     class_names: tuple[str, ...] | None = None
+
+    def options(self) -> dict[str, Any]:
+        """What the loader takes: each key as an option."""
+        return {"path": self.path, "class_names": self.class_names, **self.keys}
 
 
 class PluginDataset(DatasetNode):

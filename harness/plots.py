@@ -237,7 +237,7 @@ def _label_points(
     points: Sequence[tuple[float, float, str]],
     obstacles: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    """Write each point's name at the first place around it that covers no other name, point or border."""
+    """Write each point's name at the first place around it that covers no other name, the border or a point."""
     figure.draw_without_rendering()
     dots = axes.transData.transform(np.column_stack(obstacles))
     legend = axes.get_legend()
@@ -247,14 +247,18 @@ def _label_points(
         (-step, step, "right", "bottom"), (0, step, "center", "bottom"), (step, step, "left", "bottom"),
         (step, 0, "left", "center"), (-step, 0, "right", "center"),
         (step, -step, "left", "top"), (0, -step, "center", "top"), (-step, -step, "right", "top"))]  # fmt: skip
+    # In a crowd a name may cover points, never another name.
+    avoided = [(place, dots) for place in places] + [(place, np.empty((0, 2))) for place in places]
     for x, y, name in points:
-        for dx, dy, ha, va in places:
+        for (dx, dy, ha, va), points_to_avoid in avoided:
             label = axes.annotate(name, (x, y), (dx, dy), textcoords="offset points", ha=ha, va=va, fontsize=8,
                                   color=INK, arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.6,
-                                                         "shrinkA": 0, "shrinkB": 3}, zorder=5)  # fmt: skip
+                                                         "shrinkA": 0, "shrinkB": 3}, zorder=5,
+                                  bbox={"boxstyle": "square,pad=0.1", "color": "white", "alpha": 0.75})  # fmt: skip
             box = label.get_window_extent().padded(2)
             inside = frame.x0 < box.x0 and box.x1 < frame.x1 and frame.y0 < box.y0 and box.y1 < frame.y1
-            if inside and not any(box.overlaps(other) for other in taken) and not box.count_contains(dots):
+            free = not any(box.overlaps(other) for other in taken)
+            if inside and free and not box.count_contains(points_to_avoid):
                 taken.append(box)
                 break
             label.remove()

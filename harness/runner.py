@@ -90,6 +90,8 @@ class Job:
 def prepare(config: Config) -> Job:
     """Builds a job's parts; a checkpoint is fetched, data are read, nothing is trained or predicted."""
     policies = build.policies(config)
+    if config.tracking.enabled:
+        resolve_uri(config.tracking.uri)
     path = _checkpoint_path(config)
     size = None
     if path is not None and getattr(config.dataset, "target_size", ()) is None:

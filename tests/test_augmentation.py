@@ -11,7 +11,7 @@ RANDOM = sorted(set(AUGMENTATIONS) - {"none"})
 
 
 def images(n: int = 16, channels: int = 3) -> np.ndarray:
-    """n times the same picture, so that a difference between outputs is a difference between draws."""
+    """Repeat one picture n times, so that a difference between outputs is a difference between draws."""
     one = np.random.default_rng(0).integers(0, 256, (1, 12, 12, channels))
     return np.repeat(one, n, axis=0).astype(np.float32)
 

@@ -64,11 +64,11 @@ def test_long_names_are_shown_whole_on_a_narrow_console(make_job: MakeJob) -> No
 def test_marks_tell_identity_and_the_chosen_policy_without_colour(make_job: MakeJob) -> None:
     """A star and a ring in UTF-8, plain letters where the terminal has no such signs."""
     lines = printed(make_job(), width=80)
-    assert [line for line in lines if "policy_1" in line][0].startswith("★")
-    assert [line for line in lines if "identity" in line][0].startswith("○")
+    assert next(line for line in lines if "policy_1" in line).startswith("★")
+    assert next(line for line in lines if "identity" in line).startswith("○")
     plain = printed(make_job(), width=80, encoding="ascii")
-    assert [line for line in plain if "policy_1" in line][0].startswith("*")
-    assert [line for line in plain if "identity" in line][0].startswith("o")
+    assert next(line for line in plain if "policy_1" in line).startswith("*")
+    assert next(line for line in plain if "identity" in line).startswith("o")
 
 
 def test_a_gain_is_written_in_points_with_its_interval(make_job: MakeJob) -> None:

@@ -24,7 +24,7 @@ from harness.types import ArrayImages, Split
 
 
 def split(name: str, n: int = 64, seed: int = 0) -> Split:
-    """n noisy 8x8 pictures of three classes, brighter by class."""
+    """Make n noisy 8x8 pictures of three classes, brighter by class."""
     generator = np.random.default_rng((seed, n))
     labels = np.arange(n) % 3
     images = (generator.integers(0, 90, (n, 8, 8, 1)) + 70 * labels[:, None, None, None]).astype(np.uint8)
@@ -64,11 +64,11 @@ class StopsAt(Silent):
     def __init__(self, epoch: int) -> None:
         self.epoch, self.seen = epoch, 0
 
-    def on_epoch(self, epoch: int, epochs: int, metrics: dict[str, float]) -> None:
+    def on_epoch(self, epoch: int, *_more: object) -> None:
         """Count."""
         self.seen = epoch
 
-    def on_batch(self, done: int, total: int) -> None:
+    def on_batch(self, done: int, *_more: object) -> None:
         """Break off."""
         if self.seen == self.epoch and done == 2:
             raise KeyboardInterrupt
@@ -107,7 +107,7 @@ def test_trains_once_and_then_reads(tmp_path: Path, uninterrupted: TrainResult) 
     assert (first.from_cache, second.from_cache) == (False, True)
     assert second == replace(first, from_cache=True)
     assert progress.batches == []
-    assert sorted(os.listdir(first.path.parent)) == [".lock", "model.json", "model.keras"]
+    assert sorted(path.name for path in first.path.parent.iterdir()) == [".lock", "model.json", "model.keras"]
     assert first.digest == uninterrupted.digest
     assert first.path.parent.name == f"tiny-{first.fingerprint[:8]}"
 
@@ -159,7 +159,7 @@ def test_an_interrupted_training_ends_with_the_same_bits(
 
 
 def test_a_killed_training_ends_with_the_same_bits(tmp_path: Path, uninterrupted: TrainResult) -> None:
-    """kill -9 in the second epoch of another process: its lock ends with it, its first epoch counts."""
+    """After kill -9 in the second epoch of another process: its lock ends with it, its first epoch counts."""
     code = (
         "import importlib.util, os, pathlib, signal, sys\n"
         "spec = importlib.util.spec_from_file_location('test_training', sys.argv[1])\n"
@@ -213,13 +213,13 @@ def test_two_that_ask_at_once_train_once(tmp_path: Path) -> None:
     results: list[TrainResult] = []
 
     class First(Silent):
-        def on_batch(self, done: int, total: int) -> None:
+        def on_batch(self, *_more: object) -> None:
             if not second.is_alive() and not waiting.is_set():
                 second.start()
             waiting.wait(60)
 
     class Second(Silent):
-        def on_wait(self, folder: Path) -> None:
+        def on_wait(self, *_more: object) -> None:
             waiting.set()
 
     second = threading.Thread(target=lambda: results.append(train(tmp_path, progress=Second())))
@@ -318,7 +318,7 @@ def test_mistakes_are_found_before_training(tmp_path: Path) -> None:
     """Splits that do not fit, numbers out of range and early stopping without a validation split."""
     with pytest.raises(ModelError, match=r"\(9, 9, 1\).*got \(8, 8, 1\)"):
         train(tmp_path, replace(REQUEST, input_shape=(9, 9, 1)))
-    with pytest.raises(ModelError, match="has 3 classes.* 4"):
+    with pytest.raises(ModelError, match=r"has 3 classes.* 4"):
         train(tmp_path, replace(REQUEST, num_classes=4))
     with pytest.raises(ConfigError, match="needs a validation split"):
         train(tmp_path, replace(REQUEST, training=TrainingSpec(early_stopping=1)), validation=None)

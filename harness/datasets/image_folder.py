@@ -117,10 +117,12 @@ def _remarks(parts: dict[str, Part]) -> list[str]:
     others = [name for part in parts.values() for name in part.listing.others]
     notes = []
     if others:
-        notes.append(f"{len(others)} files in class folders have no image extension and are left out: {shown(others)}")
+        notes.append(f"files in class folders without an image extension, left out: {len(others)} ({shown(others)})")
     for split, part in parts.items():
         if part.listing.absent:
-            notes.append(f"{split} has no folder for {len(part.listing.absent)} classes: {shown(part.listing.absent)}")
+            notes.append(
+                f"classes without a folder in {split}: {len(part.listing.absent)} ({shown(part.listing.absent)})"
+            )
     return notes
 
 

@@ -54,7 +54,7 @@ def _at_least(name: str, value: int, lowest: int) -> None:
 
 TRAINING_DEFAULTS: Mapping[str, TrainingSpec] = {
     "tutorial_cnn": TrainingSpec(epochs=3, batch_size=128, learning_rate=1e-3, schedule="constant"),
-    "small_cnn": TrainingSpec(epochs=12, batch_size=32, learning_rate=3e-3, schedule="cosine"),
+    "small_cnn": TrainingSpec(epochs=10, batch_size=32, learning_rate=3e-3, schedule="cosine"),
     "resnet20": TrainingSpec(epochs=60, batch_size=128, learning_rate=2e-3, schedule="cosine"),
     "keras_application": TrainingSpec(epochs=5, batch_size=32, learning_rate=1e-4, schedule="cosine"),
 }

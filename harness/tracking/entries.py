@@ -10,7 +10,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 from harness.records import JobRecord, PolicyRecord
 from harness.report import leaderboard_columns, leaderboard_rows, markdown_note
 
-DIGEST_LENGTH = 36  # the longest that MLflow takes
+DIGEST_LENGTH = 12  # the UI prints all of it, MLflow takes 36
 PARAM_LENGTH = 500
 NOTE_LENGTH = 8000
 TABLE = "leaderboard.json"

@@ -20,7 +20,7 @@ from harness.tracking.model import ensure_model
 from harness.tracking.server import LOCK_SECONDS, ensure_experiment, open_client
 
 FILES = (RECORD, CONFIG, ENVIRONMENT, LEADERBOARD, PREDICTIONS)
-FINISHED, FAILED, KILLED = "FINISHED", "FAILED", "KILLED"
+RUNNING, FINISHED, FAILED, KILLED = "RUNNING", "FINISHED", "FAILED", "KILLED"
 
 
 def log_job(folder: Path, *, uri: str, experiment: str) -> str:
@@ -66,11 +66,20 @@ def _log_job(client: MlflowClient, record: JobRecord, *, folder: Path, experimen
         _log_children(client, record, experiment_id=experiment_id, parent_run_id=run_id, models=models)
         _log_files(client, record, folder=folder, run_id=run_id)
     except BaseException as error:
-        with contextlib.suppress(Exception):  # The first error is the one to report.
-            client.set_terminated(run_id, FAILED if isinstance(error, Exception) else KILLED)
+        status = FAILED if isinstance(error, Exception) else KILLED
+        _break_off(client, run_id, experiment_id=experiment_id, status=status)
         raise
     client.set_terminated(run_id, FINISHED, end_time=entries.milliseconds(record.finished))
     return run_id
+
+
+def _break_off(client: MlflowClient, run_id: str, *, experiment_id: str, status: str) -> None:
+    """Leave nothing RUNNING, as far as the tracker still answers: the first error is the one to report."""
+    with contextlib.suppress(Exception):
+        for run in children(client, run_id, experiment_id=experiment_id):
+            if run.info.status == RUNNING:
+                client.set_terminated(run.info.run_id, status)
+        client.set_terminated(run_id, status)
 
 
 def _find_parent(client: MlflowClient, record: JobRecord, experiment_id: str) -> Run | None:
@@ -84,7 +93,9 @@ def _log_parent(client: MlflowClient, parent: Run, record: JobRecord, *, models:
     if entries.LOGGED in parent.data.tags:
         return
     run_id = parent.info.run_id
-    client.log_inputs(run_id, entries.dataset_inputs(record, record.dataset.splits), models)
+    # The UI's table shows the first one.
+    splits = sorted(record.dataset.splits, key=lambda name: name != "test")
+    client.log_inputs(run_id, entries.dataset_inputs(record, splits), models)
     # A broken-off attempt may have logged some of the numbers; the same number twice would show as a curve.
     present = set(parent.data.metrics)
     metrics = [metric for metric in entries.job_metrics(record) if metric.key not in present]

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from harness.errors import DataError, ModelError, TrackingError
 from harness.record_files import CONFIG, ENVIRONMENT, RECORD, from_json
 from harness.records import JobRecord
-from harness.tracking.server import open_client, tracking_errors
+from harness.tracking.server import open_client
 
 MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
 
@@ -57,7 +57,8 @@ def load_run_config(run_id: str, *, uri: str) -> LoggedJob:
 
 
 def download_model(model_uri: str, *, uri: str, folder: Path) -> Path:
-    """The model file or SavedModel folder behind `models:/name/version`, `models:/<id>` or `runs:/<id>/<path>`.
+    """The model file or SavedModel folder behind `models:/name/version`, `models:/name@alias`,
+    `models:/<id>` or `runs:/<id>/<path>`.
 
     It is fetched into `folder`.
 
@@ -65,8 +66,9 @@ def download_model(model_uri: str, *, uri: str, folder: Path) -> Path:
         TrackingError: where the tracker does not answer or has no such model.
         ModelError: where there is no Keras model in what it has.
     """
-    with open_client(uri), tracking_errors(uri):
-        found = Path(mlflow.artifacts.download_artifacts(artifact_uri=model_uri, dst_path=str(folder), tracking_uri=uri))
+    with open_client(uri) as client:
+        location = _artifacts_of(client, model_uri)
+        found = Path(mlflow.artifacts.download_artifacts(location, dst_path=str(folder), tracking_uri=uri))
     return _model_file(found, model_uri)
 
 
@@ -74,6 +76,18 @@ def _text(client: MlflowClient, run_id: str, name: str, folder: Path) -> str:
     if name not in {item.path for item in client.list_artifacts(run_id)}:
         raise TrackingError(f"run {run_id} has no artifact {name}: expected a job that `harness run` logged")
     return Path(client.download_artifacts(run_id, name, str(folder))).read_text(encoding="utf-8")
+
+
+def _artifacts_of(client: MlflowClient, model_uri: str) -> str:
+    """Where a model's files lie; MLflow itself would look `models:/` up in the process's default tracker."""
+    if not model_uri.startswith("models:/"):
+        return model_uri
+    name, _, version = model_uri.removeprefix("models:/").partition("/")
+    if version:
+        return _artifacts_of(client, str(client.get_model_version(name, version).source))
+    if "@" in name:
+        return _artifacts_of(client, str(client.get_model_version_by_alias(*name.rsplit("@", 1)).source))
+    return str(client.get_logged_model(name).artifact_location)
 
 
 def _model_file(found: Path, model_uri: str) -> Path:

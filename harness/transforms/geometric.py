@@ -80,8 +80,8 @@ class Shift(Resampled):
         unit: `pixels`, or `fraction` of the width (dx) and the height (dy).
     """
 
-    dx: Annotated[float, Range()]
-    dy: Annotated[float, Range()]
+    dx: Annotated[float, Range()] = 0.0
+    dy: Annotated[float, Range()] = 0.0
     unit: Literal["pixels", "fraction"] = "pixels"
     kind: ClassVar[str] = "shift"
 

@@ -193,3 +193,168 @@ BAD = {
     "deep.png": (encoded(Image.fromarray(np.zeros((6, 5), np.uint16))), "pixel mode I;16"),
     "float.tif": (encoded(Image.fromarray(np.zeros((6, 5), np.float32)), "TIFF"), "pixel mode F"),
     "zero.png": (PNG_OF_NO_WIDTH, "of zero size"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_image_is_named_with_its_reason(tmp_path: Path, name: str) -> None:
+    """Empty, foreign, cut, deep and zero-size images are each named, and the way out is given."""
+    content, why = BAD[name]
+    with pytest.raises(DataError, match=f"1 of 2 images cannot be used: test/a/{name} .*({why}).*=skip") as info:
+        one_test_image(tmp_path, name, content)
+    assert "\n" not in str(info.value)
+
+
+def test_skip_leaves_bad_images_out_and_lists_them(tmp_path: Path) -> None:
+    """With on_bad_image=skip the good ones stay in order; the note counts all and names five."""
+    write_tree(tmp_path, {"test/a": 2, "test/b": 2})
+    for number in range(7):
+        (tmp_path / "test" / "a" / f"01-{number}.png").write_bytes(b"x")
+    raw = load_image_folder(tmp_path, on_bad_image="skip")
+    assert files(raw.test) == ("test/a/00.png", "test/a/01.png", "test/b/00.png", "test/b/01.png")
+    assert raw.notes[0].startswith("7 of 11 images cannot be used and are skipped: test/a/01-0.png (not an image")
+    assert raw.notes[0].endswith("and 2 more")
+
+
+def test_keras_slice_counts_files_before_bad_ones_are_skipped(tmp_path: Path) -> None:
+    """A bad file keeps its place in the keras slice, so that the others stay on the side where Keras has them."""
+    write_tree(tmp_path, {"a": 4, "b": 4})
+    (tmp_path / "a" / "00.png").write_bytes(b"x")
+    raw = load_image_folder(tmp_path, split_rule="keras", validation_split=0.5, on_bad_image="skip")
+    assert files(raw.test) == ("a/01.png", "b/00.png", "b/01.png")
+    assert files(raw.train) == ("a/02.png", "a/03.png", "b/02.png", "b/03.png")
+
+
+def test_class_of_bad_images_only_is_refused(tmp_path: Path) -> None:
+    """Skipping may not empty a class in silence."""
+    with pytest.raises(DataError, match="class 'a' has no usable image in test"):
+        one_test_image(tmp_path, "x.png", b"x", on_bad_image="skip")
+
+
+def test_empty_class_folder_is_named(tmp_path: Path) -> None:
+    """A class folder without images is an error that names it and what it holds instead."""
+    write_tree(tmp_path, {"test/cat": 1, "test/dog": 1})
+    (tmp_path / "test" / "eel").mkdir()
+    refused(DataError, r"class folder without an image: .*test/eel;", tmp_path)
+    (tmp_path / "test" / "eel" / "e.webp").write_bytes(b"x")
+    refused(DataError, r"test/eel \(only test/eel/e\.webp\)", tmp_path)
+
+
+def test_hidden_files_are_ignored_and_others_counted(tmp_path: Path) -> None:
+    """.DS_Store, Thumbs.db, ._x.png and hidden folders are passed over; a text file is counted and named."""
+    write_tree(tmp_path, {"test/cat": 1, "test/dog": 1})
+    for name in (".DS_Store", "Thumbs.db", "._00.png", "read.me"):
+        (tmp_path / "test" / "cat" / name).write_bytes(b"x")
+    (tmp_path / "test" / ".ipynb_checkpoints").mkdir()
+    raw = load_image_folder(tmp_path)
+    assert raw.class_names == ("cat", "dog")
+    assert raw.notes == ("files in class folders without an image extension, left out: 1 (test/cat/read.me)",)
+
+
+def test_class_that_train_lacks_is_refused_and_one_that_test_lacks_is_noted(tmp_path: Path) -> None:
+    """Labels come from train's folders: test may lack one (said), but not add one."""
+    write_tree(tmp_path, {"train/a": 2, "train/b": 2, "train/c": 2, "test/a": 1, "test/c": 1})
+    raw = load_image_folder(tmp_path)
+    assert raw.test.labels.tolist() == [0, 2]
+    assert raw.notes == ("classes without a folder in test: 1 (b)",)
+    write_tree(tmp_path, {"test/d": 1})
+    refused(DataError, r"expected the classes of train \(3\), got 'd' too", tmp_path)
+
+
+def test_sizes_must_agree_or_be_given(tmp_path: Path) -> None:
+    """Without target_size the images share one size; else two files are named with theirs."""
+    write_tree(tmp_path, {"test/cat": 1, "test/dog": 1})
+    assert load_image_folder(tmp_path).test.images.shape == (6, 5, 3)
+    write(tmp_path / "test" / "dog" / "big.png", picture(9, (8, 7)))
+    refused(DataError, r"test/cat/00.png is 6×5 and test/dog/big.png is 8×7; give dataset.target_size", tmp_path)
+    assert load_image_folder(tmp_path, target_size=(4, 3)).test.images.shape == (4, 3, 3)
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "lanczos"])
+def test_resize_is_pillows(tmp_path: Path, interpolation: str) -> None:
+    """target_size is (height, width), by the interpolation named."""
+    write_tree(tmp_path, {"test/cat": 1, "test/dog": 1})
+    raw = load_image_folder(tmp_path, target_size=(9, 4), interpolation=interpolation)
+    image = Image.open(tmp_path / raw.test.files[1])
+    expected = np.asarray(image.resize((4, 9), Image.Resampling[interpolation.upper()]))
+    assert np.array_equal(everything(raw.test)[1], expected)
+
+
+def test_read_holds_only_what_is_asked_and_in_that_order(tmp_path: Path) -> None:
+    """Reading decodes the files asked for and no others, so that memory is flat in N."""
+    write_tree(tmp_path, {"test/cat": 3, "test/dog": 3})
+    test = load_image_folder(tmp_path).test
+    whole = everything(test)
+    for name in test.files[:4]:
+        (tmp_path / name).unlink()
+    assert not test.images.in_memory
+    assert np.array_equal(test.images.read(np.array([5, 4, 5])), whole[[5, 4, 5]])
+    assert test.images.read(np.array([], np.int64)).shape == (0, 6, 5, 3)
+    with pytest.raises(DataError, match=r"test/cat/00\.png: cannot be read any more"):
+        test.images.read(np.array([0]))
+
+
+def test_subsets_of_a_folder_stay_on_disk(tmp_path: Path) -> None:
+    """The train part of a plain tree reads through to its own files."""
+    write_tree(tmp_path, {"cat": 5, "dog": 5})
+    raw = load_image_folder(tmp_path)
+    assert raw.train is not None
+    assert isinstance(raw.train.images, FolderImages)
+    part = raw.train.subset(np.array([1, 6]))
+    assert not part.images.in_memory
+    assert np.array_equal(everything(part)[1], np.asarray(Image.open(tmp_path / part.files[1])))
+
+
+def test_digest_sees_one_pixel_and_the_loading(tmp_path: Path) -> None:
+    """One pixel of one file, the size or the colour mode give another digest; reading again gives the same."""
+    write_tree(tmp_path, {"test/cat": 2, "test/dog": 2})
+    first, again = load_image_folder(tmp_path).test.digest(), load_image_folder(tmp_path).test.digest()
+    others = [
+        load_image_folder(tmp_path, target_size=(3, 3)).test.digest(),
+        load_image_folder(tmp_path, color_mode="grayscale").test.digest(),
+    ]
+    pixels = picture(1)
+    pixels[0, 0, 0] ^= 1
+    write(tmp_path / "test" / "cat" / "01.png", pixels)
+    others.append(load_image_folder(tmp_path).test.digest())
+    assert first == again
+    assert len({first, *others}) == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"color_mode": "rgba"}, "unknown color_mode 'rgba'"),
+        ({"class_mode": "input"}, "unknown class_mode"),
+        ({"interpolation": "bilinea"}, "did you mean bilinear"),
+        ({"split_rule": "random"}, "unknown split_rule"),
+        ({"on_bad_image": "ignore"}, "unknown on_bad_image"),
+        ({"target_size": (0, 3)}, "target_size is"),
+        ({"test_split": 0.6, "validation_split": 0.4}, "leave no train images"),
+        ({"split_rule": "keras"}, "divides .* by dataset.validation_split"),
+        ({"split_rule": "keras", "validation_split": 0.2, "test_split": 0.2}, "without test_split"),
+        ({"split_rule": "keras", "validation_split": 1.5}, "must lie in"),
+        ({"test_split": 1.0}, "leave no train images"),
+        ({"test_split": 0.0}, "between 0 and 1"),
+        ({"validation_split": -0.1}, "between 0 and 1"),
+    ],
+)
+def test_unfit_options_are_one_line(tmp_path: Path, options: dict[str, object], said: str) -> None:
+    """Unknown names and contradictions are mistakes in the configuration."""
+    write_tree(tmp_path, {"cat": 5, "dog": 5})
+    refused(ConfigError, said, tmp_path, **options)
+
+
+def test_fractions_against_folders_are_refused(tmp_path: Path) -> None:
+    """A fraction for a split that has its folder already contradicts the folder."""
+    write_tree(tmp_path, {f"{split}/{name}": 1 for split in ("train", "val", "test") for name in "ab"})
+    refused(ConfigError, "has a folder for test already", tmp_path, test_split=0.2)
+    refused(ConfigError, "has a folder for validation already", tmp_path, validation_split=0.2)
+
+
+def test_places_that_are_no_class_tree(tmp_path: Path) -> None:
+    """Nothing there, a file, one class only, and images without class folders are each one line."""
+    refused(DataError, "expected a folder, found nothing", tmp_path / "none")
+    write(tmp_path / "flat" / "x.png", picture(0))
+    refused(DataError, "expected a folder, found a file", tmp_path / "flat" / "x.png")
+    refused(DataError, "expected a folder per class, at least two, got 0", tmp_path / "flat")

@@ -132,6 +132,33 @@ def test_weights_that_cannot_be_downloaded_are_one_line(monkeypatch: pytest.Monk
     assert "\n" not in str(caught.value)
 
 
+def test_fine_tuning_the_head_trains_the_new_layer_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `head` only the new dense layer moves; the network's statistics stay as they were learnt."""
+
+    def without_download(**arguments: object) -> keras.Model:
+        return keras.applications.MobileNet(**{**arguments, "weights": None})
+
+    monkeypatch.setattr(keras_application, "applications", lambda: {"MobileNet": without_download})
+    options = {"name": "MobileNet", "weights": "imagenet", "fine_tune": "head"}
+    model = build_model("keras_application", input_shape=(32, 32, 3), num_classes=5, options=options)
+    assert [tuple(weight.shape) for weight in model.trainable_weights] == [(1024, 5), (5,)]
+    before = [np.array(weight) for weight in model.get_weights()]
+    model(np.full((2, 32, 32, 3), 90, np.float32), training=True)
+    assert all((a == b).all() for a, b in zip(before, model.get_weights(), strict=True))
+
+
+def test_an_application_as_it_is_gives_logits_of_its_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `none` the network keeps its own top, without the softmax."""
+
+    def without_download(**arguments: object) -> keras.Model:
+        return keras.applications.MobileNet(**{**arguments, "weights": None})
+
+    monkeypatch.setattr(keras_application, "applications", lambda: {"MobileNet": without_download})
+    options = {"name": "MobileNet", "weights": "imagenet", "fine_tune": "none"}
+    model = build_model("keras_application", input_shape=(224, 224, 3), num_classes=1000, options=options)
+    assert output_kind(model) == "logits"
+
+
 def test_unknown_model_names_the_nearest() -> None:
     """A misspelt kind is answered with what was probably meant."""
     with pytest.raises(ConfigError, match="did you mean small_cnn"):

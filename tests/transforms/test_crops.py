@@ -33,6 +33,11 @@ def test_crop_of_the_usual_load_size_is_the_usual_input_size() -> None:
     assert window[0, [0, -1], 0, 0].tolist() == [16, 239]
 
 
+def test_an_odd_pixel_is_left_at_the_right_and_at_the_bottom() -> None:
+    """Three of 4 rows and 4 of 5 columns: the centre window starts in the corner."""
+    assert Crop("center", 0.75)(IMAGE, ONE)[0, :, :, 0].tolist() == [[1, 2, 3, 4], [6, 7, 8, 9], [11, 12, 13, 14]]
+
+
 def test_a_crop_is_never_a_no_op() -> None:
     """Even the whole image is resized to the input size, which identity does not do."""
     assert not Crop("center", 1).is_identity()
