@@ -1,20 +1,24 @@
 """From the configuration to the values of the domain: the one place that knows both."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from harness.checkpoint_source import CheckpointSource
 from harness.config import Checkpoint, Config, ImageFolder, PolicyNode, store_folder
 from harness.datasets.registry import load_raw
 from harness.datasets.splits import make_splits
-from harness.errors import ConfigError
+from harness.errors import ConfigError, unknown_name
 from harness.files import path_digest
-from harness.model_source import CheckpointSource, ModelSource, TrainedSource
+from harness.model_source import ModelSource
+from harness.models.registry import model_kinds
 from harness.models.specs import TRAINING_DEFAULTS, TrainingRequest, TrainingSpec
 from harness.policies.aggregation import aggregation
-from harness.policies.policy import IDENTITY_POLICY, Policy
-from harness.transforms.registry import make_transform
+from harness.policies.policy import Policy, with_identity
+from harness.trained_source import TrainedSource
+from harness.transforms.registry import make_transform, transform_class
 from harness.types import Dataset
 from harness.views import IDENTITY, View, product, unique
 
@@ -25,13 +29,13 @@ def policies(config: Config) -> tuple[Policy, ...]:
     Raises:
         ConfigError: for a policy without views, an unknown transform or aggregation, or two policies of one name.
     """
-    found = [policy for name, node in config.tta.items() for policy in _policies(name, node)]
-    others = [policy for policy in found if policy.name != IDENTITY_POLICY.name]
-    return (IDENTITY_POLICY, *others)
+    return with_identity(policy for name, node in config.tta.items() for policy in _policies(name, node))
 
 
 def dataset(config: Config, *, input_size: tuple[int, int] | None) -> Dataset:
     """The data set with its splits; `input_size` (H, W) is the load size of a folder that names none.
+
+    Without either, the folder's images must have one size.
 
     Raises:
         DataError: where the data are missing, damaged or cannot be split as asked.
@@ -39,8 +43,6 @@ def dataset(config: Config, *, input_size: tuple[int, int] | None) -> Dataset:
     node = config.dataset
     options = node.options()
     if isinstance(node, ImageFolder) and node.target_size is None:
-        if input_size is None:
-            raise ConfigError("dataset.target_size=[height,width] is needed: the model is open to any size")
         options["target_size"] = input_size
     return make_splits(
         load_raw(node.kind, options),
@@ -70,6 +72,8 @@ def _policies(name: str, node: PolicyNode) -> list[Policy]:
     except ConfigError as error:
         raise ConfigError(f"tta.{name}: {error}") from error
     names = [node.aggregation] if isinstance(node.aggregation, str) else list(node.aggregation)
+    if not names or not found:
+        raise ConfigError(f"tta.{name}: expected at least one view and one aggregation")
     for item in names:
         aggregation(item)
     if len(names) == 1:
@@ -80,12 +84,15 @@ def _policies(name: str, node: PolicyNode) -> list[Policy]:
 def _views(item: Any) -> list[View]:
     """The views of one entry: a chain, or the copies of one that is random."""
     links = item if isinstance(item, Sequence) and not isinstance(item, str) else [item]
-    copies = {int(link["copies"]) for link in links if isinstance(link, Mapping) and "copies" in link}
-    if len(copies) > 1:
-        raise ConfigError(f"one number of copies a chain, got {sorted(copies)}")
+    if not links:
+        raise ConfigError("a view is a chain of at least one transform, got an empty list; identity is spelt identity")
+    copies = [link["copies"] for link in links if isinstance(link, Mapping) and "copies" in link]
     if not copies:
         return [_view(links, copy=None)]
-    return [_view(links, copy=copy) for copy in range(copies.pop())]
+    if any(type(number) is not int or number < 1 or number != copies[0] for number in copies):
+        given = ", ".join(map(repr, copies))
+        raise ConfigError(f"copies must be one whole number of 1 or more for a chain, got {given}")
+    return [_view(links, copy=copy) for copy in range(copies[0])]
 
 
 def _view(links: Sequence[Any], *, copy: int | None) -> View:
@@ -97,6 +104,8 @@ def _view(links: Sequence[Any], *, copy: int | None) -> View:
             parameters = {key: value for key, value in link.items() if key not in ("kind", "copies")}
             kind = str(link["kind"])
             if "copies" in link:
+                if "copy" not in {field.name for field in dataclasses.fields(transform_class(kind))}:
+                    raise ConfigError(f"transform {kind} is not random and has no copies")
                 parameters["copy"] = copy
         else:
             raise ConfigError(f"a transform is its kind or a mapping with `kind`, got {link!r}")
@@ -123,6 +132,8 @@ def model_source(config: Config, data: Dataset, *, path: Path | None) -> ModelSo
             center_crop=center_crop(config),
             root=root,
         )
+    if node.kind not in model_kinds():
+        raise ConfigError(unknown_name("model", node.kind, [*model_kinds(), "checkpoint"]))
     request = TrainingRequest(
         model=node.kind,
         model_options=node.arguments,

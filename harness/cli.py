@@ -12,7 +12,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from harness import __version__
 from harness.errors import ConfigError, HarnessError
@@ -31,10 +31,10 @@ examples:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit code; every mistake of a user is one line on standard error."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    options, rest = _parser().parse_known_args(arguments)
     warnings.showwarning = _show_warning
     signal.signal(signal.SIGTERM, _interrupt)
     try:
+        options, rest = _parser().parse_known_args(arguments)
         command = importlib.import_module(f"harness.commands.{options.command}")
         code: int = command.main(options, _overrides(options.command, rest))
         return code
@@ -54,8 +54,16 @@ class Terminated(BaseException):
     """SIGTERM came: unwinds like Ctrl-C, so that locks are released and nothing is half-written."""
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as everything else does."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises ConfigError."""
+        raise ConfigError(f"{message}; see `{self.prog} -h`")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="harness",
         description="Which test-time augmentation policy should I ship, is the gain real, what does it cost?",
         epilog=EPILOG,
@@ -89,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _overrides(command: str, rest: list[str]) -> list[str]:
     for argument in rest:
-        is_override = "=" in argument or argument.startswith("~")
+        is_override = "=" in argument.lstrip("=") or argument.startswith("~")
         if argument.startswith("-") or command == "list" or not is_override:
             raise ConfigError(f"unexpected argument {argument!r}: overrides are key=value; see `harness {command} -h`")
     return rest

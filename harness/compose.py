@@ -1,25 +1,39 @@
 """Hydra's door: overrides in, plain data out; one job or a sweep of them.
 
 Search path, first found wins: the user's `conf/`, the user's `experiments/`, the packaged `conf/`.
+Hydra writes nothing but a sweep's `multirun.yaml`, below `.harness/sweeps`; it neither logs nor changes the folder.
 """
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any
 
+import yaml
+from hydra import version
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from harness.config import Config, choices, conf_folder, parse, user_folders
-from harness.errors import ConfigError, unknown_name
+from harness.config import Config, choices, conf_folder, parse, unknown_key, user_folders
+from harness.errors import ConfigError, TrainingError, unknown_name
 
 CONFIG_NAME = "config"
+GROUPS = ("dataset", "model", "training", "augmentation", "evaluation", "tracking")
+QUIET = (
+    "hydra/job_logging=none",
+    "hydra/hydra_logging=none",
+    "hydra.output_subdir=null",
+    "hydra.job.chdir=false",
+    "hydra.sweep.dir=.harness/sweeps/${now:%Y-%m-%d_%H-%M-%S}",
+    "hydra.sweep.subdir=.",
+)
 
 
 def compose(overrides: Sequence[str]) -> Config:
@@ -30,7 +44,7 @@ def compose(overrides: Sequence[str]) -> Config:
     """
     with _hydra() as hydra, _errors_in_one_line():
         tree = hydra.compose_config(
-            CONFIG_NAME, _with_study(overrides), run_mode=RunMode.RUN, with_log_configuration=False
+            CONFIG_NAME, _checked(overrides), run_mode=RunMode.RUN, with_log_configuration=False
         )
         return to_config(tree)
 
@@ -49,17 +63,30 @@ def sweep(overrides: Sequence[str], task: Callable[[DictConfig], Any]) -> list[A
     `task` must not raise: a job that fails says so in what it returns, so that the others still run.
 
     Raises:
-        ConfigError: where a job's configuration cannot be composed.
+        ConfigError: where a job's configuration cannot be composed; then none is run.
+        TrainingError: where a worker process of a parallel launcher died.
     """
     with _hydra() as hydra, _errors_in_one_line():
-        results = hydra.multirun(CONFIG_NAME, task, _with_study(overrides), with_log_configuration=False)
+        try:
+            results = hydra.multirun(CONFIG_NAME, task, [*QUIET, *_checked(overrides)], with_log_configuration=False)
+        except BrokenProcessPool as error:
+            raise TrainingError(
+                "a worker process died (killed, or out of memory): finished jobs are kept; issue the command again, "
+                "perhaps with a smaller hydra.launcher.n_jobs"
+            ) from error
     batches = results if results and isinstance(results[0], list) else [results]
     return [job.return_value for batch in batches for job in batch]
+
+
+def job_overrides() -> list[str]:
+    """The overrides of the job of a sweep that is running now."""
+    return [str(override) for override in HydraConfig.get().overrides.task]
 
 
 @contextmanager
 def _hydra() -> Iterator[Hydra]:
     GlobalHydra.instance().clear()
+    version.setbase("1.3")
     search_path = create_config_search_path(str(conf_folder()))
     for folder in reversed(user_folders()):
         search_path.prepend("user", f"file://{folder}")
@@ -69,14 +96,29 @@ def _hydra() -> Iterator[Hydra]:
         GlobalHydra.instance().clear()
 
 
-def _with_study(overrides: Sequence[str]) -> list[str]:
-    """`study=NAME` also composes `experiments/NAME/config.yaml` where there is one."""
+def _checked(overrides: Sequence[str]) -> list[str]:
+    """The overrides, after what Hydra would misread; `study=NAME` also composes `experiments/NAME/config.yaml`."""
     extended = list(overrides)
     for override in overrides:
-        name = override.removeprefix("study=")
-        if name != override and any((folder / name / "config.yaml").is_file() for folder in user_folders()):
-            extended.append(f"+{name}=config")
+        key, _, value = override.partition("=")
+        if key == "study":
+            extended += _study(value)
+        if key == "tta" and value in ("", "null", "[]"):
+            raise ConfigError("tta takes at least one policy or suite, as in tta=hflip or tta=[hflip,d4]")
+        if key in GROUPS and (value in ("", "null") or value.startswith("[")):
+            raise ConfigError(f"{key} takes one choice, got {value!r}; known: {', '.join(choices(key))}")
     return extended
+
+
+def _study(name: str) -> list[str]:
+    """The override that composes a study's configuration; a folder without one is a label only."""
+    folders = [folder for folder in user_folders() if folder.name == "experiments"]
+    if any((folder / name / "config.yaml").is_file() for folder in folders):
+        return [f"+{name}=config"]
+    known = [path.name for folder in folders for path in folder.iterdir() if path.is_dir()]
+    if known and name not in known and name not in ("", "null"):
+        raise ConfigError(unknown_name("study", name, known))
+    return []
 
 
 @contextmanager
@@ -85,16 +127,17 @@ def _errors_in_one_line() -> Iterator[None]:
         yield
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_one_line(str(error))) from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"a file of the configuration is not YAML: {' '.join(str(error).split())}") from error
 
 
 def _one_line(message: str) -> str:
-    missing = re.search(r"Could not find '(?P<group>[^']+)/(?P<name>[^'/]+)'", message)
+    missing = re.search(r"Could not (?:find|load) '(?P<group>[^'/]+)/(?P<name>[^']+)'", message)
     if missing:
-        group, name = missing["group"].split("/")[0], missing["name"]
-        return unknown_name(f"choice for {group}", name, choices(group))
+        return unknown_name(f"choice for {missing['group']}", missing["name"], choices(missing["group"]))
     unknown = re.search(r"Could not override '(?P<key>[^']+)'", message)
     if unknown:
-        return unknown_name("key", unknown["key"], _keys(compose([])))
+        return unknown_key(unknown["key"])
     ambiguous = re.search(r"Ambiguous value for argument '(?P<argument>[^']+)'", message)
     if ambiguous:
         key, _, values = ambiguous["argument"].partition("=")
@@ -106,13 +149,3 @@ def _one_line(message: str) -> str:
     if mismatch:
         return f"{mismatch['key']}: {message.splitlines()[0]}"
     return " ".join(line.strip() for line in message.splitlines() if line.strip())[:400]
-
-
-def _keys(config: Config) -> list[str]:
-    """The dotted keys of the default configuration."""
-    groups = config.model_dump(exclude={"tta"}).items()
-    return [
-        key
-        for group, value in groups
-        for key in ([f"{group}.{name}" for name in value] if isinstance(value, dict) else [group])
-    ]

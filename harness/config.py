@@ -3,6 +3,7 @@
 Nothing below this module sees Hydra or OmegaConf, and nothing here imports TensorFlow.
 """
 
+import difflib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,7 +35,7 @@ class DatasetNode(Node):
 
     validation_from: Literal["auto", "source", "train", "test"] = "auto"
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     limit_test: Annotated[int, Field(gt=0)] | None = None
     center_crop: bool = False
 
@@ -86,7 +87,11 @@ class NpzDataset(DatasetNode):
 
     def options(self) -> dict[str, Any]:
         """What the loader takes: each key as an option."""
-        return {"path": self.path, "class_names": self.class_names, **self.keys}
+        return {
+            "path": self.path,
+            "class_names": self.class_names,
+            **{str(key): name for key, name in self.keys.items()},
+        }
 
 
 class PluginDataset(DatasetNode):
@@ -169,7 +174,7 @@ class Evaluation(Node):
     criterion: Literal["nll_calibrated", "nll", "accuracy"] = "nll_calibrated"
     resamples: Annotated[int, Field(ge=100)] = 2000
     level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
 
 
 class Tracking(Node):
@@ -218,7 +223,7 @@ class Config(Node):
     tracking: Tracking = Tracking()
     engine: Literal["exact", "fast"] = "exact"
     batch_size: Annotated[int, Field(gt=0)] | None = None
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     question: str = "Which TTA policy should I ship, is the gain real, what does it cost?"
     study: str | None = None
     store: str = ".harness/store"
@@ -244,10 +249,33 @@ def _explain(item: Any) -> str:
         del parts[1]
     key = ".".join(parts)
     if item["type"] == "extra_forbidden":
-        return f"unknown key {key}={item['input']!r}: remove it or correct its spelling"
+        return unknown_key(key)
     if item["type"] == "missing":
         return f"missing value: {key} (give it as {key}=…)"
     return f"{key}={item['input']!r}: {item['msg'][0].lower()}{item['msg'][1:]}"
+
+
+def unknown_key(key: str) -> str:
+    """One line for a key that nothing reads, with the nearest known ones."""
+    near = difflib.get_close_matches(key, _known_keys(key), n=3, cutoff=0.6)
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    return f"unknown key {key!r}: {hint}`harness run --cfg` shows the keys"
+
+
+def _known_keys(key: str) -> list[str]:
+    """All dotted keys; below `tta` those of the policy that `key` names, and of ours."""
+    nodes: dict[str, tuple[type[Node], ...]] = {
+        "dataset": (EmbeddedDataset, DownloadedDataset, ImageFolder, NpzDataset, PluginDataset),
+        "model": (TrainedModelNode, Checkpoint),
+        "training": (Training,),
+        "augmentation": (Augmentation,),
+        "evaluation": (Evaluation,),
+        "tracking": (Tracking,),
+    }
+    policies = [*choices("tta"), *key.split(".")[1:2]]
+    keys = {f"tta.{policy}.{name}" for policy in policies for name in PolicyNode.model_fields}
+    keys |= {f"{group}.{name}" for group, kinds in nodes.items() for kind in kinds for name in kind.model_fields}
+    return sorted(keys | set(Config.model_fields))
 
 
 def conf_folder() -> Path:

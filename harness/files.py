@@ -18,7 +18,7 @@ def make_folder(path: Path) -> None:
     Raises:
         StoreError: where it cannot be made or written.
     """
-    with _as_store_error(path):
+    with as_store_error(path):
         path.mkdir(parents=True, exist_ok=True)
         if not os.access(path, os.W_OK):
             raise PermissionError(errno.EACCES, "not writable", str(path))
@@ -30,17 +30,32 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     Raises:
         StoreError: where the disk is full or the folder cannot be written; the temporary file is removed.
     """
-    with _as_store_error(path):
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}-", suffix=".tmp")
+
+    def fill(temporary: Path) -> None:
+        with temporary.open("wb") as stream:
+            write(stream)
+
+    replace_atomically(path, fill)
+
+
+def replace_atomically(path: Path, write: Callable[[Path], Any]) -> None:
+    """As `write_atomically`, for a writer that takes a path; the temporary file keeps the suffix of `path`.
+
+    Raises:
+        StoreError: where the disk is full or the folder cannot be written; the temporary file is removed.
+    """
+    with as_store_error(path):
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:40]}-", suffix=path.suffix)
+        os.close(descriptor)
+        temporary = Path(name)
         try:
-            with os.fdopen(descriptor, "wb") as stream:
-                write(stream)
-                stream.flush()
+            write(temporary)
+            with temporary.open("rb+") as stream:
                 os.fsync(stream.fileno())
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
+            temporary.chmod(0o644)
+            temporary.replace(path)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
 
 
@@ -61,10 +76,17 @@ def path_digest(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _as_store_error(path: Path) -> Iterator[None]:
+def as_store_error(path: Path) -> Iterator[None]:
+    """Turns what the operating system says while `path` is written into one line.
+
+    Raises:
+        StoreError: in place of any OSError.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno == errno.ENOSPC:
+        # NumPy tells of a short write in words alone: "N requested and M written".
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT) or (error.errno is None and "requested and" in str(error))
+        if full:
             raise StoreError(f"no space left while writing {path}: free some, or point `store` elsewhere") from error
         raise StoreError(f"cannot write {path}: {error.strerror or error}; `store` and `output` say where") from error

@@ -1,5 +1,6 @@
 """From what a job has found to its record, and the files that go with it."""
 
+import importlib
 import importlib.metadata
 import platform
 import subprocess
@@ -15,7 +16,6 @@ from harness.config import Config
 from harness.evaluation import Evaluation, PolicyResult
 from harness.metrics import reliability_bins
 from harness.model_source import ModelInfo
-from harness.plots import write_plots
 from harness.record_files import write_job, write_text
 from harness.records import (
     DatasetRecord,
@@ -106,9 +106,7 @@ def policy_record(result: PolicyResult) -> PolicyRecord:
     )
 
 
-def write_results(
-    folder: Path, record: JobRecord, evaluation: Evaluation, *, config: Config, test: Split
-) -> None:
+def write_results(folder: Path, record: JobRecord, evaluation: Evaluation, *, config: Config, test: Split) -> None:
     """Writes the record and everything beside it; `record.json` comes last and says that the job is complete.
 
     Raises:
@@ -117,7 +115,8 @@ def write_results(
     write_text(folder / "config.yaml", config_text(config))
     write_text(folder / "environment.txt", "".join(f"{name}=={text}\n" for name, text in record.versions.items()))
     write_leaderboard_csv(record, folder / "leaderboard.csv")
-    write_plots(record, folder / "plots")
+    # Imported when there is something to draw: a plan needs no matplotlib.
+    importlib.import_module("harness.plots").write_plots(record, folder / "plots")
     write_job(folder, record, predictions=_predictions(evaluation, test.labels), files=test.files)
 
 
@@ -172,7 +171,7 @@ def _model_record(info: ModelInfo) -> ModelRecord:
         output=info.output,
         preprocessing=info.preprocessing.describe(),
         trained=not info.from_cache,
-        path=str(info.path) if info.path.suffix == ".keras" else None,
+        path=str(info.path.absolute()) if info.path.suffix == ".keras" else None,
     )
 
 
@@ -201,9 +200,7 @@ def _reliability(result: PolicyResult) -> Reliability:
 def _commit() -> str | None:
     """The git commit of the working directory, where there is one."""
     try:
-        found = subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=5
-        )
+        found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=5)
     except (OSError, subprocess.SubprocessError):
         return None
     return found.stdout.strip() or None

@@ -93,8 +93,6 @@ def stored_logits(
 ) -> dict[tuple[str, View], np.ndarray | None]:
     """The checked logits of every pass, memory-mapped; None where they are missing or were damaged."""
     return {
-        (item.split, item.view): store.get(
-            logit_key(item, dataset=dataset, model_digest=model_digest, engine=engine)
-        )
+        (item.split, item.view): store.get(logit_key(item, dataset=dataset, model_digest=model_digest, engine=engine))
         for item in passes
     }

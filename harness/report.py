@@ -25,7 +25,8 @@ HEADLINES = {
     "undecided": "Undecided: the gain of {policy} may be chance",
 }
 STYLES = {"ship": "green", "do not ship": "cyan", "undecided": "yellow"}
-PREFIXES = ("test/", "validation/", "gain/", "cost/")
+FACTS = ("aggregation", "views", "temperature")
+PREFIXES = ("test/", "gain/", "cost/", "validation/")
 
 
 @dataclass(frozen=True)
@@ -176,24 +177,24 @@ def markdown_note(record: JobRecord, *, limit: int = 10) -> str:
 
 
 def leaderboard_columns(record: JobRecord) -> list[str]:
-    """The columns of the table that is kept: facts first, then every metric of any policy by prefix and name."""
+    """The columns of the table that is kept: the name, every metric of any policy by prefix and name, then facts."""
     names = {name for policy in record.policies for name in policy.metrics}
     order = [name for prefix in PREFIXES for name in sorted(names) if name.startswith(prefix)]
     rest = sorted(names.difference(order))
-    return ["policy", "chosen", "aggregation", "views", "temperature", *order, *rest]
+    return ["policy", "chosen", *order, *rest, *FACTS]
 
 
 def leaderboard_rows(record: JobRecord) -> list[list[str | float | bool | None]]:
     """The rows of the table that is kept, ranked; fractions, unrounded; None where a policy has no such number."""
-    metrics = leaderboard_columns(record)[5:]
+    metrics = leaderboard_columns(record)[2 : -len(FACTS)]
     return [
         [
             policy.name,
             policy.name == record.recommendation.policy,
+            *(policy.metrics.get(name) for name in metrics),
             policy.aggregation,
             " ".join(policy.views),
             policy.temperature,
-            *(policy.metrics.get(name) for name in metrics),
         ]
         for policy in ranked(record)
     ]

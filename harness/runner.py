@@ -16,6 +16,7 @@ import numpy as np
 from rich.console import Console
 
 from harness import build
+from harness.checkpoint_source import input_size
 from harness.config import Checkpoint, Config, store_folder
 from harness.errors import ModelError, TrackingError
 from harness.evaluation import Evaluation, evaluate
@@ -23,13 +24,13 @@ from harness.files import make_folder
 from harness.fingerprint import fingerprint
 from harness.inference import run_missing
 from harness.job_record import make_record, write_results
-from harness.model_source import ModelInfo, ModelSource, load_model, peek_input_size
+from harness.model_source import ModelInfo, ModelSource, load_model
 from harness.plan import Plan, logit_key, make_plan, required_passes, stored_logits
 from harness.policies.policy import Policy
 from harness.record_files import read_record
 from harness.records import JobRecord
 from harness.selection import choose
-from harness.store import LogitStore
+from harness.store import INFERENCE_VERSION, LogitStore
 from harness.terminal import TrainingBar, pass_bar, plan_lines
 from harness.tracking.location import logged_run, resolve_uri
 from harness.types import Dataset
@@ -71,7 +72,7 @@ class Job:
         """Fingerprint of everything that decides the record's numbers: what was asked, not what came out."""
         return fingerprint(
             {
-                "version": EVALUATION_VERSION,
+                "versions": [EVALUATION_VERSION, INFERENCE_VERSION],
                 "model": self.source.asked,
                 "splits": [self.dataset.validation.digest, self.dataset.test.digest],
                 "policies": [[one.name, one.aggregation, [view.spec for view in one.views]] for one in self.policies],
@@ -95,7 +96,8 @@ def prepare(config: Config) -> Job:
     path = _checkpoint_path(config)
     size = None
     if path is not None and getattr(config.dataset, "target_size", ()) is None:
-        size = peek_input_size(path, trust=bool(getattr(config.model, "trust", False)))
+        trust = bool(getattr(config.model, "trust", False))
+        size = input_size(path, trust=trust, root=store_folder(config))
     store = LogitStore(store_folder(config))
     data = build.dataset(config, input_size=size)
     return Job(config, policies, data, build.model_source(config, data, path=path), store)
@@ -104,9 +106,7 @@ def prepare(config: Config) -> Job:
 def plan(job: Job, info: ModelInfo | None) -> Plan:
     """What the job will cost, given what is known of its model."""
     digest = info.digest if info else None
-    return make_plan(
-        job.policies, dataset=job.dataset, store=job.store, model_digest=digest, engine=job.config.engine
-    )
+    return make_plan(job.policies, dataset=job.dataset, store=job.store, model_digest=digest, engine=job.config.engine)
 
 
 def run(config: Config, *, console: Console, command: str, sweep: str | None = None) -> Outcome:

@@ -111,14 +111,12 @@ def _reason(chosen: Candidate, criterion: str) -> str:
     if chosen.policy.name == IDENTITY_POLICY.name:
         return f"No policy is better than identity: it has the best {name} on validation, with 1 forward pass."
     accuracy = chosen.gains["accuracy"]
-    gained = [
-        f"{100 * accuracy.value:+.2f} points of accuracy [{100 * accuracy.lower:+.2f}, {100 * accuracy.upper:+.2f}]"
-    ]
+    gained = [f"accuracy {100 * accuracy.value:+.2f} points [{100 * accuracy.lower:+.2f}, {100 * accuracy.upper:+.2f}]"]
     if criterion != "accuracy":
         gain = chosen.gains[criterion]
-        gained.append(f"{gain.value:+.4f} nats of {name} [{gain.lower:+.4f}, {gain.upper:+.4f}]")
+        gained.append(f"{name} gain {gain.value:+.4f} nats [{gain.lower:+.4f}, {gain.upper:+.4f}]")
     return (
-        f"{chosen.policy.name} gains {' and '.join(gained)} over identity on test ({accuracy.level:.0%} intervals) "
+        f"{chosen.policy.name} over identity on test: {', '.join(gained)} ({accuracy.level:.0%} intervals), "
         f"for {_cost(len(chosen.policy.views))}; McNemar p after Holm {_p(chosen.p_value_adjusted)}."
     )
 

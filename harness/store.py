@@ -18,7 +18,7 @@ from typing import Any
 import filelock
 import numpy as np
 
-from harness.files import file_digest, make_folder, write_atomically
+from harness.files import as_store_error, file_digest, make_folder, write_atomically
 from harness.fingerprint import canonical, fingerprint
 
 INFERENCE_VERSION = 1  # raise by hand when a change of our code changes logits
@@ -67,17 +67,17 @@ class LogitStore:
 
     def __contains__(self, key: LogitKey) -> bool:
         """True when an item for `key` exists; its bytes are checked by `get`, not here."""
-        return self._side(key) is not None
+        return self._find(key) is not None
 
     def get(self, key: LogitKey) -> np.ndarray | None:
         """Logits `[N, C]` float32, memory-mapped read-only, or None where there are none.
 
         An item whose bytes do not agree with its checksum is set aside with a warning and counts as absent.
         """
-        side = self._side(key)
-        if side is None:
+        found = self._find(key)
+        if found is None:
             return None
-        path = self._path(key)
+        path, side = found
         try:
             if file_digest(path) != side["sha256"]:
                 raise ValueError("its bytes do not agree with its checksum")
@@ -108,7 +108,8 @@ class LogitStore:
 
     def note(self, key: LogitKey) -> dict[str, Any]:
         """What the side file says of an item, empty where there is none."""
-        return self._side(key) or {}
+        found = self._find(key)
+        return found[1] if found else {}
 
     def lock(self, key: LogitKey) -> filelock.BaseFileLock:
         """A lock on one item, shared by processes; it dies with its owner."""
@@ -117,23 +118,40 @@ class LogitStore:
         return filelock.FileLock(path.with_suffix(".lock"))
 
     def _path(self, key: LogitKey) -> Path:
+        """Where an item goes: below the first 8 digits of its model and split, named by view and fingerprint."""
         slug = re.sub(r"[^A-Za-z0-9.+_-]+", "_", key.view_name).strip("_")[:60]
         name = f"{slug}-{fingerprint(key.identity)[:8]}.npy"
         return self.root / "logits" / key.model[:8] / key.split[:8] / name
 
-    def _side(self, key: LogitKey) -> dict[str, Any] | None:
+    def _find(self, key: LogitKey) -> tuple[Path, dict[str, Any]] | None:
+        """The item's array file and side file, also where it was stored under another name for the view."""
         path = self._path(key)
+        side = self._side(path, key)
+        if side is not None:
+            return path, side
+        for other in sorted(path.parent.glob(f"*-{path.stem[-8:]}.json")):
+            side = self._side(other.with_suffix(".npy"), key)
+            if side is not None:
+                return other.with_suffix(".npy"), side
+        return None
+
+    def _side(self, path: Path, key: LogitKey) -> dict[str, Any] | None:
         try:
             side: dict[str, Any] = json.loads(path.with_suffix(".json").read_bytes())
+            if side["identity"] != canonical(key.identity):
+                raise ValueError("its side file tells of another item")
+            if not isinstance(side["sha256"], str):
+                raise TypeError("its side file holds no checksum")
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError, KeyError) as error:
             self._quarantine(path, error)
             return None
-        return side if side.get("identity") == canonical(key.identity) else None
+        return side
 
     def _quarantine(self, path: Path, error: Exception) -> None:
-        for part in (path, path.with_suffix(".json")):
-            with contextlib.suppress(FileNotFoundError):
-                part.replace(part.with_name(part.name + ".damaged"))
+        with as_store_error(path):
+            for part in (path, path.with_suffix(".json")):
+                with contextlib.suppress(FileNotFoundError):
+                    part.replace(part.with_name(part.name + ".damaged"))
         warnings.warn(f"damaged item {path.name} in the store set aside and computed again: {error}", stacklevel=3)

@@ -1,8 +1,11 @@
 """What a person sees while a job runs: the plan, two progress bars, single lines."""
 
+import io
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, cast
 
 from rich.console import Console
 from rich.progress import (
@@ -18,10 +21,29 @@ from rich.progress import (
 from harness.plan import Plan
 
 
+class _LabelledLines(io.TextIOBase):
+    """Writes whole lines to standard error, each behind a label, so that processes that share it can be told apart."""
+
+    def __init__(self, label: str) -> None:
+        self._label, self._rest = label, ""
+
+    def write(self, text: str) -> int:
+        *lines, self._rest = (self._rest + text).split("\n")
+        if lines:
+            sys.stderr.write("".join(f"[{self._label}] {line}\n" for line in lines if line.strip()))
+            sys.stderr.flush()
+        return len(text)
+
+
+def worker_console(label: str) -> Console:
+    """A console for one of several processes on one terminal: labelled lines, no bars."""
+    return Console(file=cast(IO[str], _LabelledLines(label)), force_terminal=False, no_color=True)
+
+
 def seconds_text(seconds: float) -> str:
     """A duration for people: `7 s`, `3 min 20 s`, `2 h 5 min`."""
-    if seconds < 60:
-        return f"{max(seconds, 1):.0f} s" if seconds >= 1 else "under 1 s"
+    if seconds < 59.5:
+        return f"{seconds:.0f} s" if seconds >= 1 else "under 1 s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
@@ -65,11 +87,14 @@ class TrainingBar:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        if self._task is not None:
+            self._progress.stop()
 
     def on_wait(self, folder: Path) -> None:
         """Says that another process is training this model."""
-        self._console.print(f"another process trains this model ({folder.name}); waiting for it", highlight=False)
+        self._console.print(
+            f"another process trains this model ({folder.name}); waiting for it", highlight=False, soft_wrap=True
+        )
 
     def on_epoch(self, epoch: int, epochs: int, metrics: dict[str, float]) -> None:
         """Shows the metrics of a finished epoch; without a terminal each epoch is a line."""

@@ -18,14 +18,13 @@ import numpy as np
 from harness.augmentation import build_augmentation
 from harness.backend import keras, prepare, tf
 from harness.errors import ConfigError, ModelError, TrainingError
+from harness.files import as_store_error, replace_atomically
 from harness.models.cache import (
     MODEL_FILE,
     TrainResult,
     find_cached,
     locked,
     model_folder,
-    readable,
-    write_atomically,
     write_record,
 )
 from harness.models.digest import model_digest
@@ -144,7 +143,7 @@ def _train(
     progress: TrainingProgress,
 ) -> TrainResult:
     learner, output = _build(request, examples=len(train))
-    with readable(folder):
+    with as_store_error(folder):
         state = restore_state(folder, model=learner.model, optimizer=learner.optimizer)
     resumed_from_epoch = state.epoch
     try:
@@ -154,7 +153,7 @@ def _train(
         raise
     if state.best_weights:
         learner.model.set_weights(state.best_weights)
-    write_atomically(folder / MODEL_FILE, lambda path: learner.model.save(path))
+    replace_atomically(folder / MODEL_FILE, lambda path: learner.model.save(path))
     result = TrainResult(
         path=folder / MODEL_FILE,
         fingerprint=fingerprint,

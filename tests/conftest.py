@@ -1,10 +1,20 @@
 """Values that the tests of several rooms share."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+from harness.cli import main
 from harness.records import (
     DatasetRecord,
     JobRecord,
@@ -14,6 +24,7 @@ from harness.records import (
     SplitRecord,
 )
 from harness.selection import Recommendation
+from harness.tracking.server import open_client
 
 MakeJob = Callable[..., JobRecord]
 
@@ -79,3 +90,162 @@ def _job(gains: Sequence[float] = (0.02, -0.03), *, chosen: int = 1, **changes: 
 def make_job() -> MakeJob:
     """Makes a job's record: identity and one policy per gain, with every optional field filled."""
     return _job
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command gave: its exit code and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def trained(self) -> int:
+        """Models that were trained, as the command says."""
+        return self._count("models trained")
+
+    @property
+    def computed(self) -> int:
+        """Forward passes that were run, as the command says."""
+        return self._count("forward passes run")
+
+    @property
+    def error(self) -> str:
+        """The one line on standard error; fails where there is more or less than one."""
+        (line,) = self.err.splitlines()
+        assert line.startswith("error: ")
+        return line
+
+    def _count(self, what: str) -> int:
+        found = re.search(rf"{what}: (\d+)", self.out)
+        assert found, self.out + self.err
+        return int(found[1])
+
+
+Command = Callable[..., Answer]
+
+
+@pytest.fixture
+def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
+    """Runs a command of the harness in this process, in an empty folder of the test's own."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("HARNESS_STORE", "MLFLOW_TRACKING_URI", "NO_COLOR", "FORCE_COLOR", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+    showwarning, on_sigterm = warnings.showwarning, signal.getsignal(signal.SIGTERM)
+
+    def call(*arguments: str) -> Answer:
+        capsys.readouterr()
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            code = main(arguments)
+        return Answer(code, *capsys.readouterr())
+
+    yield call
+    warnings.showwarning = showwarning
+    signal.signal(signal.SIGTERM, on_sigterm)
+
+
+def tiny_arrays(seed: int = 0) -> dict[str, np.ndarray]:
+    """Three classes of 8x8 images that a model can tell apart, but not always: brightness with noise."""
+    random = np.random.default_rng(seed)
+    arrays = {}
+    for split, count in (("train", 96), ("validation", 60), ("test", 75)):
+        labels = np.arange(count) % 3
+        noise = random.normal(0, 45, (count, 8, 8))
+        arrays[f"x_{split}"] = np.clip(60 + 60 * labels[:, None, None] + noise, 0, 255).astype(np.uint8)
+        arrays[f"y_{split}"] = labels
+    return arrays
+
+
+@pytest.fixture
+def arrays() -> dict[str, np.ndarray]:
+    """The arrays of `tiny_arrays`."""
+    return tiny_arrays()
+
+
+TINY = (
+    "dataset=npz",
+    "dataset.path=tiny.npz",
+    "training.epochs=2",
+    "training.batch_size=4",
+    "evaluation.resamples=200",
+)
+"""A job of seconds; `tracking=none` is for those who do not look at MLflow."""
+
+
+@pytest.fixture(scope="session")
+def _trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny")
+    np.savez(folder / "tiny.npz", **tiny_arrays())
+    arguments = ["dataset.path=" + str(folder / "tiny.npz"), f"store={folder}/store", f"output={folder}/results"]
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        patch.chdir(folder)
+        patch.delenv("HARNESS_STORE", raising=False)
+        showwarning, on_sigterm = warnings.showwarning, signal.getsignal(signal.SIGTERM)
+        assert main(["run", *TINY, *arguments, "tta=identity", "tracking=none"]) == 0
+        warnings.showwarning = showwarning
+        signal.signal(signal.SIGTERM, on_sigterm)
+    shutil.rmtree(folder / "store" / "logits")
+    return folder
+
+
+@pytest.fixture
+def tiny(_trained: Path, tmp_path: Path) -> tuple[str, ...]:
+    """Overrides of a tiny job whose data lie in the test's folder and whose model is trained there already."""
+    shutil.copyfile(_trained / "tiny.npz", tmp_path / "tiny.npz")
+    shutil.copytree(_trained / "store", tmp_path / ".harness" / "store")
+    return TINY
+
+
+@pytest.fixture(scope="session")
+def _empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    with open_client(f"sqlite:///{file}"):
+        pass
+    return file
+
+
+@pytest.fixture
+def database(_empty_database: Path, tmp_path: Path) -> Path:
+    """An empty `mlflow.db` in the test's folder: to make one from nothing takes seconds."""
+    return Path(shutil.copyfile(_empty_database, tmp_path / "mlflow.db"))
+
+
+def run_process(
+    *arguments: str, folder: Path, prelude: str = "", after: str = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """`harness ARGUMENTS` in a process of its own, between the Python statements of `prelude` and `after`."""
+    keep = {name: value for name, value in os.environ.items() if not name.startswith(("HARNESS_", "MLFLOW_"))}
+    keep.pop("PYTHONDONTWRITEBYTECODE", None)
+    lines = [prelude, "import sys", "from harness.cli import main", f"code = main({list(arguments)!r})", after]
+    code = "\n".join([*lines, "sys.exit(code)"])
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={**keep, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture
+def process() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`run_process`, for tests where a process of its own matters."""
+    return run_process
+
+
+@pytest.fixture(scope="session")
+def run_in_process() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`run_process`, for what a whole session shares."""
+    return run_process
+
+
+@pytest.fixture(scope="session")
+def tiny_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`tiny_arrays` as a file."""
+    file = tmp_path_factory.mktemp("arrays") / "tiny.npz"
+    np.savez(file, **tiny_arrays())
+    return file

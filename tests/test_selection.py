@@ -102,8 +102,8 @@ def test_the_reason_is_one_sentence_for_people() -> None:
     """Accuracy in percentage points, NLL in nats, the intervals and their level, the passes, the adjusted p."""
     found = choose([IDENTITY_RESULT, result(Policy("flips", (IDENTITY, HFLIP, VFLIP)), 0.4, gain=(0.03, 0.05))])
     assert found.reason == (
-        "flips gains +1.50 points of accuracy [+1.00, +2.00] and +0.0400 nats of calibrated NLL [+0.0300, +0.0500] "
-        "over identity on test (95% intervals) for 3 forward passes instead of 1; McNemar p after Holm 0.5."
+        "flips over identity on test: accuracy +1.50 points [+1.00, +2.00], calibrated NLL gain +0.0400 nats "
+        "[+0.0300, +0.0500] (95% intervals), for 3 forward passes instead of 1; McNemar p after Holm 0.5."
     )
     assert "\n" not in found.rule
     assert found.rule.endswith("else undecided.")

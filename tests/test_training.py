@@ -259,7 +259,7 @@ def test_a_loss_that_is_not_finite_stops_with_one_line(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     """A file where the store should be."""
     (tmp_path / "models").write_text("")
-    with pytest.raises(StoreError, match="cannot be written"):
+    with pytest.raises(StoreError, match="cannot write"):
         train(tmp_path)
 
 
@@ -267,11 +267,11 @@ def test_a_full_disk_is_one_line_and_leaves_no_model(tmp_path: Path, monkeypatch
     """No space for the model's file: one line, no half-written model, and the last epoch is kept to go on from."""
 
     def full(_fd: int) -> None:
-        if (tmp_path / "models").exists() and list(tmp_path.rglob(".model.tmp.keras")):
+        if (tmp_path / "models").exists() and list(tmp_path.rglob(".model-*.keras")):
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StoreError, match="No space left on device"):
+    with pytest.raises(StoreError, match="no space left"):
         train(tmp_path)
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} - {".lock"} == {"training.npz"}
 
@@ -292,7 +292,7 @@ def test_a_limit_on_file_size_is_one_line(tmp_path: Path) -> None:
     for epochs in ("0", "1"):
         command = [sys.executable, "-c", code, __file__, str(tmp_path), epochs]
         done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True)
-        assert "cannot be written: File too large" in done.stdout, done.stderr
+        assert "File too large" in done.stdout, done.stderr
         assert done.stdout.count("\n") == 1
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.name != ".lock"]
 

@@ -62,8 +62,12 @@ def _summary(group: str, name: str) -> str:
     comments = [line.lstrip("# ") for line in text.splitlines() if line.startswith("#") and "@package" not in line]
     if comments:
         return comments[0]
-    tree = yaml.safe_load(text) or {}
-    return "" if group == "tta" else str(tree.get("kind", ""))
+    if group == "tta":
+        return ""
+    try:
+        return str(yaml.safe_load(text).get("kind", ""))
+    except (yaml.YAMLError, AttributeError):
+        return "(not a YAML mapping)"
 
 
 def _file(folder: Path, group: str, name: str) -> Path:

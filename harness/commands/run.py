@@ -4,19 +4,22 @@ import argparse
 import os
 import shlex
 import sys
-import uuid
+import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from rich.console import Console
 
-from harness.compose import compose, sweep, to_config
+from harness.compose import compose, job_overrides, sweep, to_config
 from harness.errors import HarnessError
+from harness.fingerprint import fingerprint
 from harness.job_record import config_text
 from harness.report import render_leaderboard, render_recommendation
 from harness.runner import Outcome, run
+from harness.terminal import worker_console
 
-SWEEP_VARIABLE = "HARNESS_SWEEP"
 ROWS = 20
 
 
@@ -42,43 +45,58 @@ class Cell:
     trained: int = 0
     computed: int = 0
     answer: str = ""
+    tracked: bool = False
 
 
-def run_cell(tree: Any) -> Cell:
-    """One job of a sweep; an error becomes a line in the summary, so that the other jobs still run."""
-    console = Console(stderr=True)
-    name = "job"
+def run_cell(tree: Any, *, sweep_id: str, owner: int, shared: Sequence[str]) -> Cell:
+    """One job of a sweep; an error becomes a line in the summary, so that the other jobs still run.
+
+    Args:
+        tree: its configuration.
+        sweep_id: shared by the jobs.
+        owner: the process that began the sweep; in another one the job shares the terminal.
+        shared: the overrides that all jobs have in common.
+    """
+    overrides = job_overrides()
+    name = " ".join(item for item in overrides if item not in shared) or "the only job"
+    console = Console(stderr=True) if os.getpid() == owner else worker_console(name)
     try:
-        config = to_config(tree)
-        name = f"dataset={config.dataset.kind} model={config.model.kind} seed={config.seed}"
-        console.rule(name)
-        outcome = run(config, console=console, command=_command(tree), sweep=os.environ.get(SWEEP_VARIABLE))
+        if os.getpid() == owner:
+            console.rule(name)
+        command = shlex.join(["harness", "run", *overrides])
+        outcome = run(to_config(tree), console=console, command=command, sweep=sweep_id)
     except HarnessError as error:
         console.print(f"error: {error}", highlight=False, markup=False, soft_wrap=True)
         return Cell(name, str(error), error.exit_code)
+    except Exception as error:  # a defect of ours costs its own job only
+        console.print(traceback.format_exc(), highlight=False, markup=False, soft_wrap=True)
+        return Cell(name, f"{type(error).__name__}: {error}", 1)
     choice = outcome.record.recommendation
     code = 4 if outcome.tracking_error else 0
-    answer = f"{choice.verdict}: {choice.policy}"
-    return Cell(name, outcome.tracking_error, code, outcome.trained, outcome.computed, answer)
+    return Cell(
+        name,
+        outcome.tracking_error,
+        code,
+        outcome.trained,
+        outcome.computed,
+        f"{choice.verdict}: {choice.policy}",
+        tracked=outcome.run_id is not None,
+    )
 
 
 def _sweep(overrides: list[str]) -> int:
-    # In the environment, because that is what reaches the workers of every launcher.
-    os.environ[SWEEP_VARIABLE] = uuid.uuid4().hex[:12]
-    cells = sweep(overrides, run_cell)
+    # From what was asked, so that a sweep which was broken off and issued again is one sweep in MLflow.
+    sweep_id = fingerprint(overrides)[:12]
+    cells = sweep(overrides, partial(run_cell, sweep_id=sweep_id, owner=os.getpid(), shared=tuple(overrides)))
     failed = [cell for cell in cells if cell.exit_code not in (0, 4)]
     pending = [cell for cell in cells if cell.exit_code == 4]
     trained, computed = sum(cell.trained for cell in cells), sum(cell.computed for cell in cells)
     print(f"{len(cells)} jobs, {len(failed)} failed; models trained: {trained}, forward passes run: {computed}")
     for cell in cells:
         print(f"  {'failed' if cell in failed else 'done':7} {cell.name}  {cell.error or cell.answer}")
-    print(f"in MLflow: tags.`tta.sweep` = '{os.environ[SWEEP_VARIABLE]}'")
+    if any(cell.tracked for cell in cells):
+        print(f"in MLflow: tags.`tta.sweep` = '{sweep_id}'")
     return 3 if failed else 4 if pending else 0
-
-
-def _command(tree: Any) -> str:
-    overrides = tree.hydra.overrides.task if "hydra" in tree else []
-    return shlex.join(["harness", "run", *overrides])
 
 
 def _show(outcome: Outcome) -> int:

@@ -51,8 +51,10 @@ def make_splits(
         )
     chosen = _resolve(raw, validation_from, trained_here)
     train, validation, test, note = _divide(raw, chosen, validation_fraction, seed)
-    if validation_from == "auto" and chosen == "test":
+    if not trained_here and chosen == "test" and validation_from == "auto":
         note += "; the checkpoint may have seen the train images, so they are no validation set for it"
+    if not trained_here and chosen == "train":
+        note += "; a checkpoint that has seen them is over-confident there, and policies chosen on them may be wrong"
     notes = [*raw.notes, note]
     if limit_test is not None:
         test, limit_note = _limit(test, limit_test, seed)
@@ -93,7 +95,7 @@ def _divide(
             )
         validation, train = _cut(raw, "train", raw.train, fraction, seed)
         note = f"validation: {len(validation):,} of the {len(raw.train):,} train images, stratified, seed {seed}"
-        return train, validation, raw.test, f"{note}; {len(train):,} remain for training{unused}"
+        return train, validation, raw.test, f"{note}; {len(train):,} remain{unused}"
     validation, test = _cut(raw, "test", raw.test, 0.5, seed)
     note = f"validation: a half of the test images, {len(validation):,} of {len(raw.test):,}, stratified, seed {seed}"
     return raw.train, validation, test, f"{note}; the report is on the other {len(test):,}{unused}"

@@ -4,9 +4,7 @@ A folder `<root>/models/<name>-<fingerprint, first 8>/` holds `model.keras` and,
 says what the model is and the SHA-256 of the file. A folder without `model.json` is not finished.
 """
 
-import hashlib
 import json
-import os
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +15,7 @@ from typing import Any, Literal
 
 import filelock
 
-from harness.errors import StoreError
+from harness.files import as_store_error, file_digest, make_folder, write_atomically
 
 MODEL_FILE = "model.keras"
 RECORD_FILE = "model.json"
@@ -65,7 +63,7 @@ def find_cached(root: Path, *, name: str, fingerprint: str) -> TrainResult | Non
         StoreError: where the folder cannot be read.
     """
     folder = model_folder(root, name=name, fingerprint=fingerprint)
-    with readable(folder):
+    with as_store_error(folder):
         if not (folder / RECORD_FILE).exists():
             return None
         try:
@@ -79,7 +77,7 @@ def _read(folder: Path, *, fingerprint: str) -> TrainResult:
     record = json.loads((folder / RECORD_FILE).read_text("utf-8"))
     if record["fingerprint"] != fingerprint:
         raise ValueError(f"its record is of {record['fingerprint'][:12]}, expected {fingerprint[:12]}")
-    if file_sha256(folder / MODEL_FILE) != record["sha256"]:
+    if file_digest(folder / MODEL_FILE) != record["sha256"]:
         raise ValueError(f"{MODEL_FILE} is not the file that was written")
     height, width, channels = record["input_shape"]
     return TrainResult(
@@ -99,30 +97,9 @@ def _read(folder: Path, *, fingerprint: str) -> TrainResult:
 def write_record(result: TrainResult, *, about: Mapping[str, Any]) -> None:
     """Write `model.json` beside a finished `model.keras`; from now on the model counts as trained."""
     record = {key: value for key, value in asdict(result).items() if key not in ("path", "from_cache")}
-    record = {"file": MODEL_FILE, "sha256": file_sha256(result.path), **record, **about}
+    record = {"file": MODEL_FILE, "sha256": file_digest(result.path), **record, **about}
     text = json.dumps(record, indent=2)
-    write_atomically(result.path.parent / RECORD_FILE, lambda temporary: temporary.write_text(text + "\n", "utf-8"))
-
-
-def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` make a temporary file, then put it in place in one step: whole or not at all, also after a crash.
-
-    Raises:
-        StoreError: for a full disk or a folder that cannot be written.
-    """
-    # Before the suffix, because Keras looks at that; one writer at a time holds the folder's lock.
-    temporary = path.with_name(f".{path.stem}.tmp{path.suffix}")
-    try:
-        write(temporary)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise _store_error("written", path, error) from error
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_atomically(result.path.parent / RECORD_FILE, lambda stream: stream.write(f"{text}\n".encode()))
 
 
 def set_aside(*paths: Path, reason: str) -> None:
@@ -142,37 +119,15 @@ def locked(folder: Path, *, on_wait: Callable[[Path], None]) -> Iterator[None]:
     Raises:
         StoreError: where the folder cannot be made or written.
     """
+    make_folder(folder)
     lock = filelock.FileLock(folder / ".lock")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    with as_store_error(folder):
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
             on_wait(folder)
             lock.acquire()
-    except OSError as error:
-        raise _store_error("written", folder, error) from error
     try:
         yield
     finally:
         lock.release()
-
-
-@contextmanager
-def readable(folder: Path) -> Iterator[None]:
-    """Turn what the operating system says about a folder into one line."""
-    try:
-        yield
-    except OSError as error:
-        raise _store_error("read", folder, error) from error
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 (64 hex digits) of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _store_error(what: str, path: Path, error: OSError) -> StoreError:
-    reason = error.strerror or str(error)
-    return StoreError(f"{path} cannot be {what}: {reason}; free some space, or give another store folder")

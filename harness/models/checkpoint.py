@@ -3,6 +3,9 @@
 What the model expects and gives is found out by looking at its layers and by trying it on validation images, and said.
 """
 
+import re
+import warnings
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +16,7 @@ import numpy as np
 from harness.backend import keras, tf
 from harness.errors import ModelError
 from harness.files import path_digest
+from harness.models import anatomy
 from harness.models.digest import model_digest
 from harness.models.predictor import Output
 
@@ -60,6 +64,8 @@ def network_of(model: Any, *, name: str) -> Network:
     Raises:
         ModelError: where it has several inputs or outputs, or they are not images and class scores.
     """
+    if not hasattr(anatomy.graph(model), "_nodes_by_depth"):
+        raise ModelError(f"{name} has no fixed input: build the model with keras.Input, or call it once before saving")
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         counts = f"{len(model.inputs)} inputs and {len(model.outputs)} outputs"
         raise ModelError(f"{name} has {counts}: expected one image input and one vector of class scores")
@@ -70,8 +76,8 @@ def network_of(model: Any, *, name: str) -> Network:
         call=lambda images: model(images, training=False),
         input_shape=tuple(inputs[1:]),
         units=int(outputs[1]),
-        ending=_ending(model),
-        rescales=_rescales(model),
+        ending=anatomy.ending(model),
+        rescales=anatomy.rescales(model),
         digest=model_digest(model),
         model=model,
     )
@@ -87,13 +93,15 @@ def detect_output(network: Network, setting: str, values: np.ndarray) -> Output:
         return Output(setting, network.units)
     if network.ending in ("softmax", "sigmoid") and (network.units == 1 or network.ending == "softmax"):
         return Output("probs", network.units)
-    if network.ending == "linear":
+    # Under a wrong input range a network may overflow: rows that did say nothing.
+    rows = values[np.isfinite(values).all(axis=1)].astype(np.float64)
+    if network.ending in ("linear", "log_softmax"):
         return Output("logits", network.units)
-    sums_to_one = network.units > 1 and values.min() >= 0 and np.allclose(values.sum(axis=1), 1, atol=1e-3)
-    if network.ending == "unknown" and sums_to_one:
-        return Output("probs", network.units)
-    if network.ending == "unknown" and values.min() < 0:
-        return Output("logits", network.units)
+    if network.ending == "unknown" and len(rows):
+        if network.units > 1 and rows.min() >= 0 and np.allclose(rows.sum(axis=1), 1, atol=1e-2):
+            return Output("probs", network.units)
+        if rows.min() < 0:
+            return Output("logits", network.units)
     raise ModelError(
         f"the model ends in {network.ending}: its outputs are recognised neither as logits nor as probabilities; "
         f"set model.output=logits if it was trained from logits, model.output=probs if its rows sum to one"
@@ -102,24 +110,46 @@ def detect_output(network: Network, setting: str, values: np.ndarray) -> Output:
 
 def _load_keras(path: Path, *, trust: bool) -> Any:
     if path.name.endswith(".weights.h5"):
-        raise ModelError(f"{path.name} holds weights only: save the whole model with model.save('model.keras')")
+        raise _weights_only(path)
+    if path.suffix.lower() == ".keras" and not zipfile.is_zipfile(path):
+        raise ModelError(f"{path.name} is no .keras file: it is damaged, cut short or of another kind")
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=not trust)
+        with warnings.catch_warnings():
+            # Keras advises on the style in which a model was once written: nothing its user can do.
+            warnings.filterwarnings("ignore", category=UserWarning, module="keras")
+            return keras.saving.load_model(path, compile=False, safe_mode=not trust)
     except Exception as error:
-        first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        if not trust and any(word in str(error) for word in ("safe_mode", "unsafe", "Lambda", "lambda")):
-            raise ModelError(
-                f"{path.name} holds arbitrary code (a Lambda layer): it is not loaded unless you trust its author "
-                f"and set model.trust=true"
-            ) from error
-        raise ModelError(f"Keras cannot load {path.name}: {first[:300]}") from error
+        raise _load_error(path, str(error) or type(error).__name__, trust=trust) from error
+
+
+def _load_error(path: Path, message: str, *, trust: bool) -> ModelError:
+    if "No model config found" in message:
+        return _weights_only(path)
+    if not trust and any(word in message for word in ("safe_mode", "unsafe", "Lambda", "lambda")):
+        return ModelError(
+            f"{path.name} holds arbitrary code (a Lambda layer): it is not loaded unless you trust its author "
+            f"and set model.trust=true"
+        )
+    custom = re.search(r"(?:Could not locate (?:class|function)|Unknown layer:|Unknown \w+ function:) '?(\w+)", message)
+    if custom:
+        return ModelError(
+            f"{path.name} needs {custom[1]}, which is no part of Keras and not in the file: "
+            f"export the model with model.export('folder') and give that folder"
+        )
+    first = next(line.strip() for line in message.splitlines() if line.strip())
+    return ModelError(f"Keras cannot load {path.name}: {first[:300]}")
+
+
+def _weights_only(path: Path) -> ModelError:
+    return ModelError(f"{path.name} holds weights only: save the whole model with model.save('model.keras')")
 
 
 def _load_saved_model(path: Path) -> Network:
     try:
         loaded = tf.saved_model.load(str(path))
     except Exception as error:
-        raise ModelError(f"TensorFlow cannot load the SavedModel {path.name}: {str(error)[:300]}") from error
+        first = " ".join(str(error).split())[:300]
+        raise ModelError(f"TensorFlow cannot load the SavedModel {path.name}: {first}") from error
     signatures = loaded.signatures
     function = signatures.get("serving_default") or signatures.get("serve")
     if function is None:
@@ -130,7 +160,7 @@ def _load_saved_model(path: Path) -> Network:
             f"SavedModel {path.name} has {len(specs)} inputs, {len(outputs)} outputs: expected one of each"
         )
     (input_name, spec), (output_name, result) = next(iter(specs.items())), next(iter(outputs.items()))
-    if len(spec.shape) != 4 or len(result.shape) != 2 or result.shape[1] is None:
+    if spec.shape.rank != 4 or result.shape.rank != 2 or result.shape[1] is None:
         raise ModelError(f"SavedModel {path.name} maps {spec.shape} to {result.shape}: expected images to class scores")
 
     def call(images: Any) -> Any:
@@ -145,32 +175,6 @@ def _load_saved_model(path: Path) -> Network:
         rescales=False,
         digest=path_digest(path),
     )
-
-
-def _ending(model: Any) -> str:
-    layer = model.layers[-1]
-    if getattr(layer, "layers", None):
-        return _ending(layer)
-    if isinstance(layer, keras.layers.Softmax):
-        return "softmax"
-    if isinstance(layer, keras.layers.ReLU):
-        return "relu"
-    activation = getattr(layer, "activation", None)
-    if activation is not None:
-        return str(getattr(activation, "__name__", "unknown"))
-    return "unknown"
-
-
-def _rescales(model: Any) -> bool:
-    """True where a Rescaling or Normalization layer stands before the first layer with a kernel."""
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization):
-            return True
-        if getattr(layer, "layers", None):
-            return _rescales(layer)
-        if getattr(layer, "kernel", None) is not None or getattr(layer, "depthwise_kernel", None) is not None:
-            return False
-    return False
 
 
 def resolve_input_shape(

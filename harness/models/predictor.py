@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from harness.backend import keras, tf
+from harness.models import anatomy
 from harness.models.preprocessing import Preprocessing
 
 # Probabilities below the smallest normal float32 are raised to it, so that every logit is finite.
@@ -71,44 +72,75 @@ def to_logits(values: np.ndarray, output: Output) -> np.ndarray:
 
 
 def fold_batch_normalization(model: Any) -> tuple[Any, int]:
-    """A copy of a Keras model with BatchNormalization folded into linear layers, and how many were folded.
+    """A model that does the same with BatchNormalization folded into linear layers, and how many were folded.
 
     A pair is folded when a Conv2D, DepthwiseConv2D or Dense layer with linear activation feeds nothing but one
-    BatchNormalization over its last axis. The weights are multiplied in float64 and cast back.
+    BatchNormalization over its last axis. The weights are multiplied in float64 and cast back. Nested models
+    are folded too. The other layers are shared with `model`, which stays as it is.
     """
     pairs = _foldable(model)
-    if not pairs:
+    replaced = {layer.name: _with_bias(layer) for layer, _ in pairs}
+    replaced |= {norm.name: _Folded(name=norm.name, dtype=norm.dtype_policy) for _, norm in pairs}
+    inside = {inner.name: fold_batch_normalization(inner) for inner in _inner_models(model)}
+    replaced |= {name: folded for name, (folded, count) in inside.items() if count}
+    if not replaced:
         return model, 0
-    norms = {norm.name: layer for layer, norm in pairs}
-    layers = {layer.name for layer, _ in pairs}
+    copy = keras.models.clone_model(model, clone_function=lambda layer: replaced.get(layer.name, layer))
+    for layer, norm in pairs:
+        replaced[layer.name].set_weights(_folded_weights(layer, norm))
+    return copy, len(pairs) + sum(count for _, count in inside.values())
 
-    def clone(layer: Any) -> Any:
-        if layer.name in norms:
-            return keras.layers.Identity(name=layer.name)
-        config = layer.get_config()
-        return layer.__class__.from_config({**config, "use_bias": True} if layer.name in layers else config)
 
-    folded = keras.models.clone_model(model, clone_function=clone)
-    weights = {layer.name: _folded_weights(layer, norm) for layer, norm in pairs}
-    for layer in model.layers:
-        if layer.name not in norms:
-            folded.get_layer(layer.name).set_weights(weights.get(layer.name, layer.get_weights()))
-    return folded, len(pairs)
+def _inner_models(model: Any) -> list[Any]:
+    """The nested models that are called in inference mode alone."""
+    calls = anatomy.nodes(model)
+    return [
+        layer
+        for layer in model.layers
+        if hasattr(anatomy.graph(layer), "_nodes_by_depth")
+        and not any(node.arguments.kwargs.get("training") for node in layer._inbound_nodes if node in calls)
+    ]
+
+
+class _Folded(keras.layers.Layer):  # type: ignore[misc]
+    """Stands where a BatchNormalization stood, and takes the arguments that it was called with."""
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:  # noqa: ARG002
+        """The inputs."""
+        return inputs
+
+
+def _with_bias(layer: Any) -> Any:
+    return layer.__class__.from_config({**layer.get_config(), "use_bias": True})
 
 
 def _foldable(model: Any) -> list[tuple[Any, Any]]:
+    """The pairs (linear layer, normalisation) of a model's own graph, each layer called once in it."""
+    calls = anatomy.nodes(model)
+    outputs = {id(tensor) for tensor in model.outputs}
     pairs = []
-    kinds = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense)
     for norm in model.layers:
-        if not isinstance(norm, keras.layers.BatchNormalization) or len(norm._inbound_nodes) != 1:
+        if type(norm) is not keras.layers.BatchNormalization:
             continue
-        layer = norm.input._keras_history.operation
-        linear = type(layer) in kinds and layer.activation is keras.activations.linear
+        called = [node for node in norm._inbound_nodes if node in calls]
+        source = called[0].input_tensors[0]
+        layer = source._keras_history.operation
         axis = norm.axis if isinstance(norm.axis, int) else norm.axis[0]
-        last = axis in (-1, len(norm.input.shape) - 1)
-        if linear and last and len(layer._outbound_nodes) == 1 and len(layer._inbound_nodes) == 1:
+        alone = len(called) == 1 and sum(node in calls for node in layer._inbound_nodes) == 1
+        alone = alone and sum(node in calls for node in layer._outbound_nodes) == 1 and id(source) not in outputs
+        frozen = not called[0].arguments.kwargs.get("training")  # else it uses the batch's statistics always
+        if alone and frozen and axis in (-1, len(source.shape) - 1) and _is_linear(layer):
             pairs.append((layer, norm))
     return pairs
+
+
+def _is_linear(layer: Any) -> bool:
+    if type(layer) not in (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense):
+        return False
+    # Quantised layers and adapters hold more than a kernel and a bias.
+    plain = len(layer.get_weights()) == 1 + layer.use_bias
+    channels_last = getattr(layer, "data_format", "channels_last") == "channels_last"
+    return plain and channels_last and layer.activation is keras.activations.linear
 
 
 def _folded_weights(layer: Any, norm: Any) -> list[np.ndarray]:

@@ -1,5 +1,6 @@
 """What a network expects of its pixels: channel order, scale, mean, deviation. NumPy only."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -79,6 +80,7 @@ PREPROCESSING = {
 # Which mode each family of keras.applications was trained with (the others carry their own rescaling).
 FAMILIES = {
     "resnet": "caffe",
+    "resnet50": "caffe",
     "vgg16": "caffe",
     "vgg19": "caffe",
     "resnet_v2": "tf",
@@ -111,8 +113,8 @@ def make_preprocessing(setting: str | Mapping[str, Any]) -> Preprocessing:
     for key in setting:
         if key not in fields:
             raise ConfigError(unknown_name("field of model.preprocessing", str(key), fields))
-    values = {key: _numbers(setting[key]) for key in ("mean", "std") if key in setting}
-    scale = float(setting.get("scale", 1.0))
+    values = {key: _numbers(key, setting[key]) for key in ("mean", "std") if key in setting}
+    scale = _number("scale", setting.get("scale", 1.0))
     return Preprocessing("custom", scale, channel_order=str(setting.get("channel_order", "rgb")), **values)
 
 
@@ -121,6 +123,12 @@ def candidates(channels: int) -> dict[str, Preprocessing]:
     return PREPROCESSING if channels == 3 else {name: PREPROCESSING[name] for name in ("none", "unit", "tf")}
 
 
-def _numbers(value: Any) -> tuple[float, ...]:
+def _numbers(field: str, value: Any) -> tuple[float, ...]:
     items = value if isinstance(value, list | tuple) else [value]
-    return tuple(float(item) for item in items)
+    return tuple(_number(field, item) for item in items)
+
+
+def _number(field: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ConfigError(f"model.preprocessing.{field} must be a finite number, got {value!r}")
+    return float(value)

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from harness.backend import keras
-from harness.models.cache import set_aside, write_atomically
+from harness.files import write_atomically
+from harness.models.cache import set_aside
 
 STATE_FILE = "training.npz"
 
@@ -53,11 +54,7 @@ def save_state(folder: Path, state: TrainingState, *, model: keras.Model, optimi
     numbers = {key: value for key, value in vars(state).items() if key != "best_weights"}
     arrays["state"] = np.frombuffer(json.dumps(numbers).encode(), np.uint8)
 
-    def write(path: Path) -> None:
-        with path.open("wb") as file:
-            np.savez(file, **arrays)
-
-    write_atomically(folder / STATE_FILE, write)
+    write_atomically(folder / STATE_FILE, lambda stream: np.savez(stream, **arrays))
 
 
 def restore_state(folder: Path, *, model: keras.Model, optimizer: Any) -> TrainingState:

@@ -15,6 +15,7 @@ from harness.record_files import CONFIG, ENVIRONMENT, LEADERBOARD, PLOTS, PREDIC
 from harness.records import JobRecord, PolicyRecord
 from harness.report import ranked
 from harness.tracking import entries
+from harness.tracking.arrangement import arrange
 from harness.tracking.location import Marker, public_uri, write_marker
 from harness.tracking.model import ensure_model
 from harness.tracking.server import LOCK_SECONDS, ensure_experiment, open_client
@@ -44,6 +45,7 @@ def log_job(folder: Path, *, uri: str, experiment: str) -> str:
     with open_client(uri) as client, FileLock(folder / ".tracking.lock", timeout=LOCK_SECONDS):
         experiment_id = ensure_experiment(client, experiment, uri=uri)
         run_id = _log_job(client, record, folder=folder, experiment_id=experiment_id, uri=uri)
+        arrange(client, experiment_id)
     write_marker(folder, Marker("logged", **marker, run_id=run_id))
     return run_id
 

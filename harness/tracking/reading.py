@@ -57,10 +57,12 @@ def load_run_config(run_id: str, *, uri: str) -> LoggedJob:
 
 
 def download_model(model_uri: str, *, uri: str, folder: Path) -> Path:
-    """The model file or SavedModel folder behind `models:/name/version`, `models:/name@alias`,
-    `models:/<id>` or `runs:/<id>/<path>`.
+    """The model file or SavedModel folder behind MLflow's name of a model.
 
-    It is fetched into `folder`.
+    Args:
+        model_uri: `models:/name/version`, `models:/name@alias`, `models:/<id>` or `runs:/<id>/<path>`.
+        uri: the tracking URI.
+        folder: where it is fetched to.
 
     Raises:
         TrackingError: where the tracker does not answer or has no such model.

@@ -61,7 +61,7 @@ def test_auto_carves_train_for_a_model_trained_here() -> None:
     assert sorted(ids(made.train) + ids(made.validation)) == list(range(100))
     assert np.bincount(made.validation.labels).tolist() == [5, 5]
     assert ids(made.test) == list(range(120, 160))
-    assert made.notes == ("validation: 10 of the 100 train images, stratified, seed 0; 90 remain for training",)
+    assert made.notes == ("validation: 10 of the 100 train images, stratified, seed 0; 90 remain",)
 
 
 def test_auto_halves_test_for_a_checkpoint() -> None:

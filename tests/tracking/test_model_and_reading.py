@@ -1,7 +1,11 @@
 """The model is logged once and loads elsewhere; what was logged is read back as data."""
 
+import base64
+import json
 import subprocess
 import sys
+import urllib.parse
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -106,7 +110,7 @@ def test_the_logged_model_has_a_signature_and_gives_its_file_back(
     client = MlflowClient(uri, registry_uri=uri)
     (model,) = client.search_logged_models([client.get_run(run_id).info.experiment_id])
     client.create_registered_model("winner")
-    client.create_model_version("winner", f"models:/{model.model_id}", model_id=model.model_id)
+    client.create_model_version("winner", model.artifact_location)
     client.set_registered_model_alias("winner", "champion", "1")
     for number, name in enumerate((model.model_id, "winner/1", "winner@champion")):
         folder = tmp_path / f"fetched{number}"
@@ -175,11 +179,29 @@ def test_an_unknown_run_is_one_line(uri: str) -> None:
         reading.load_run_config(foreign.info.run_id, uri=uri)
 
 
-def test_the_link_opens_the_experiment_for_model_training(uri: str) -> None:
-    """Loopback for a database; the same id each time."""
+def test_the_link_opens_the_saved_view_of_the_policies(uri: str) -> None:
+    """Loopback for a database; the same id each time; filter, order and columns are such that MLflow takes."""
     link = ui.ui_link(uri, experiment="tta", port=5001)
-    assert link == "http://127.0.0.1:5001/#/experiments/1/runs?workflowType=machine_learning"
+    address, query = link.split("?")
+    assert address == "http://127.0.0.1:5001/#/experiments/1/runs"
+    assert dict(urllib.parse.parse_qsl(query, strict_parsing=True)) == ui.VIEW
     assert ui.ui_link(uri, experiment="tta", port=5001) == link
+    client = MlflowClient(uri, registry_uri=uri)
+    saved = json.loads(client.get_experiment("1").tags[f"mlflow.sharedViewState.{ui.VIEW['viewStateShareKey']}"])
+    state = json.loads(zlib.decompress(base64.b64decode(saved["state"].removeprefix("deflate;"))))
+    order = [f"{state['orderByKey']} ASC"]
+    assert list(client.search_runs(["1"], filter_string=state["searchFilter"], order_by=order)) == []
+    assert "metrics.`gain/accuracy`" in state["selectedColumns"]
+
+
+def test_a_view_that_a_user_has_changed_stays(uri: str) -> None:
+    """Opening the UI again writes nothing over it."""
+    ui.ui_link(uri, experiment="tta", port=5001)
+    client = MlflowClient(uri, registry_uri=uri)
+    tag = f"mlflow.sharedViewState.{ui.VIEW['viewStateShareKey']}"
+    client.set_experiment_tag("1", tag, "mine")
+    ui.ui_link(uri, experiment="tta", port=5001)
+    assert client.get_experiment("1").tags[tag] == "mine"
 
 
 def test_a_server_is_not_served_again() -> None:

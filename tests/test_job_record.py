@@ -1,0 +1,111 @@
+"""The record of a finished job: complete, exact, and enough to run it again."""
+
+import csv
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from sklearn.metrics import accuracy_score, log_loss
+
+from harness import build
+from harness.compose import compose
+from harness.config import parse
+from harness.job_record import config_text, versions
+from harness.policies.aggregation import log_softmax
+from harness.record_files import read_record
+
+
+@pytest.fixture
+def folder(harness: Any, tiny: tuple[str, ...]) -> Path:
+    """The results of a tiny job with two policies beside identity."""
+    answer = harness("run", *tiny, "tta=[hflip,tutorial]", "question=Does it pay?", "tracking=none")
+    assert answer.code == 0, answer.err
+    (found,) = Path("results").iterdir()
+    return found.absolute()
+
+
+def test_every_file_is_there(folder: Path) -> None:
+    """The folder holds the record, configuration, environment, table, predictions and three plots."""
+    assert {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.name.startswith(".")} == {
+        "config.yaml", "environment.txt", "leaderboard.csv", "predictions.parquet", "record.json", "plots",
+        "plots/accuracy_passes.png", "plots/gains.png", "plots/reliability.png",
+    }  # fmt: skip
+
+
+def test_the_stored_configuration_is_the_one_that_ran(folder: Path) -> None:
+    """`config.yaml` parses into the same policies, data and settings: it is data, and complete."""
+    stored = parse(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")))
+    assert stored.question == "Does it pay?"
+    assert stored.dataset.kind == "npz"
+    again = parse(yaml.safe_load(config_text(stored)))
+    assert again == stored
+    assert [policy.name for policy in build.policies(stored)] == ["identity", "hflip", "tutorial"]
+
+
+@pytest.mark.parametrize("name", ["tta=suite/standard", "tta=random_affine", "dataset=cifar10", "model=resnet20"])
+def test_configurations_survive_being_written(name: str) -> None:
+    """Written as YAML and read again, a configuration is the same one."""
+    config = compose([name])
+    assert parse(yaml.safe_load(config_text(config))) == config
+
+
+def test_identity_numbers_agree_with_scikit_learn(folder: Path) -> None:
+    """Accuracy and NLL of the plain prediction are those of the stored logits, by another library."""
+    record = read_record(folder)
+    data = np.load("tiny.npz")
+    (test,) = [
+        file
+        for file in Path(".harness/store/logits").rglob("*.npy")
+        if file.name.startswith("identity") and len(np.load(file)) == len(data["y_test"])
+    ]
+    log_probs = log_softmax(np.load(test))
+    metrics = record.policy("identity").metrics
+    assert accuracy_score(data["y_test"], log_probs.argmax(1)) == pytest.approx(metrics["test/accuracy"], abs=1e-12)
+    assert log_loss(data["y_test"], np.exp(log_probs), labels=[0, 1, 2]) == pytest.approx(metrics["test/nll"], rel=1e-6)
+
+
+def test_numbers_have_their_documented_names(folder: Path) -> None:
+    """Four prefixes, and nothing else; fractions and never percent."""
+    record = read_record(folder)
+    for policy in record.policies:
+        assert {name.split("/")[0] for name in policy.metrics} == {"test", "validation", "gain", "cost"}
+        assert 0 <= policy.metrics["test/accuracy"] <= 1
+        assert policy.metrics["cost/passes"] == len(policy.views) == len(policy.view_keys)
+        gain = policy.metrics["test/accuracy"] - record.policy("identity").metrics["test/accuracy"]
+        assert policy.metrics["gain/accuracy"] == pytest.approx(gain, abs=1e-12)
+        moved = policy.metrics["gain/corrected"] - policy.metrics["gain/corrupted"]
+        assert moved / 75 == pytest.approx(gain, abs=1e-12)
+    assert record.job_metrics["cost/passes_required"] == record.job_metrics["cost/passes_computed"] == 2 * 9
+    assert record.job_metrics["cost/passes_from_store"] == 0
+    assert record.job_metrics["cost/model_from_cache"] == 1
+
+
+def test_the_record_says_what_was_asked_and_what_came_out(folder: Path) -> None:
+    """Data, model, command and versions are named; the text is strict JSON."""
+    record = read_record(folder)
+    assert (record.dataset.name, record.dataset.class_names) == ("tiny", ("0", "1", "2"))
+    assert {name: split.count for name, split in record.dataset.splits.items()} == {
+        "train": 96, "validation": 60, "test": 75,
+    }  # fmt: skip
+    assert (record.model.kind, record.model.input_shape, record.model.source) == (
+        "small_cnn",
+        (8, 8, 1),
+        "trained here",
+    )
+    assert len(record.model.digest) == len(str(record.model.fingerprint)) == 64
+    assert record.command.startswith("harness run dataset=npz dataset.path=tiny.npz")
+    assert {"python", "numpy", "keras", "tta-harness"} <= set(versions()) == set(record.versions)
+    text = (folder / "record.json").read_text(encoding="utf-8")
+    assert json.loads(text, parse_constant=lambda name: pytest.fail(name))["job_id"] == record.job_id
+    assert asdict(record)["schema"] == 1
+
+
+def test_the_table_has_a_row_for_each_policy(folder: Path) -> None:
+    """`leaderboard.csv` holds each policy of the record once."""
+    with (folder / "leaderboard.csv").open(encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert sorted(row["policy"] for row in rows) == ["hflip", "identity", "tutorial"]

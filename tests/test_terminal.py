@@ -1,0 +1,111 @@
+"""What a person sees: the plan first, no control codes where there is no terminal, lines that fit."""
+
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from harness.terminal import TrainingBar, seconds_text, worker_console
+
+CONTROL = re.compile(r"\x1b|\r")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.2, "under 1 s"), (1.4, "1 s"), (59.2, "59 s"), (59.7, "1 min 0 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")],
+)
+def test_durations(seconds: float, text: str) -> None:
+    """Durations for people, without a `60 s` or a `0 s`."""
+    assert seconds_text(seconds) == text
+
+
+def test_run_begins_with_the_plan(harness: Any, tiny: tuple[str, ...]) -> None:
+    """What `plan` prints is what `run` prints before its first pass."""
+    planned = harness("plan", *tiny, "tta=[hflip,d4]", "tracking=none").out.splitlines()
+    ran = harness("run", *tiny, "tta=[hflip,d4]", "tracking=none").err.splitlines()
+    lines = [line for line in planned if not line.startswith("  ")]
+    assert len(lines) >= 6
+    assert ran[: len(lines)] == lines
+
+
+def test_plan_names_the_policies(harness: Any, tiny: tuple[str, ...]) -> None:
+    """Below the totals each policy has a line with its views and aggregation."""
+    lines = harness("plan", *tiny, "tta=[hflip,d4]", "tracking=none").out.splitlines()
+    assert lines[-3:] == [
+        "  identity: 1 views, mean_probs",
+        "  hflip: 2 views, mean_probs",
+        "  d4: 8 views, mean_probs",
+    ]
+
+
+def test_a_plan_after_the_run_has_nothing_to_compute(harness: Any, tiny: tuple[str, ...]) -> None:
+    """Everything is stored; an added view is estimated from the passes that were measured."""
+    harness("run", *tiny, "tta=hflip", "tracking=none")
+    again = harness("plan", *tiny, "tta=hflip", "tracking=none").out
+    assert "stored          4" in again
+    assert "to compute      0" in again
+    more = harness("plan", *tiny, "tta=[hflip,vflip]", "tracking=none").out
+    assert "to compute      2 (135 image evaluations)" in more
+    assert re.search(r"estimated time  about .* s", more)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_no_control_codes_and_no_wide_lines_in_a_pipe(
+    harness: Any, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    """Without a terminal nothing moves or is coloured, and the table fits the width that is set."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    answer = harness("run", *tiny, "tta=[hflip,d4]", "tracking=none")
+    assert CONTROL.findall(answer.out + answer.err) == []
+    table = answer.out.split("models trained")[0]
+    assert max(len(line) for line in table.splitlines()) <= width
+
+
+def test_no_color_is_respected(harness: Any, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """With NO_COLOR set no colour code is written even where a terminal is claimed."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    coloured = harness("run", *tiny, "tta=hflip", "tracking=none").out
+    monkeypatch.setenv("NO_COLOR", "1")
+    plain = harness("run", *tiny, "tta=hflip", "tracking=none").out
+    colour = re.compile(r"\x1b\[[0-9;]*(?:3[0-7]|4[0-7]|9[0-7]|38;|48;)[0-9;]*m")
+    assert colour.findall(plain) == []
+    assert len(plain) <= len(coloured)
+
+
+def test_epochs_are_lines_without_a_terminal() -> None:
+    """A log file gets one line an epoch, with the metrics."""
+    stream = io.StringIO()
+    with TrainingBar(Console(file=stream, force_terminal=False), "net") as bar:
+        bar.on_batch(1, 10)
+        bar.on_epoch(1, 2, {"loss": 0.5})
+        bar.on_wait(Path("net-1234"))
+    assert stream.getvalue().splitlines() == [
+        "epoch 1/2  loss 0.5000",
+        "another process trains this model (net-1234); waiting for it",
+    ]
+
+
+def test_epochs_are_a_bar_on_a_terminal() -> None:
+    """On a terminal the bar carries the epoch and its metrics."""
+    stream = io.StringIO()
+    with TrainingBar(Console(file=stream, force_terminal=True, width=120), "net") as bar:
+        bar.on_batch(1, 10)
+        bar.on_epoch(1, 2, {"loss": 0.5})
+    assert "training net" in stream.getvalue()
+    assert "loss 0.5000" in stream.getvalue()
+
+
+def test_processes_on_one_terminal_label_their_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    """A worker's lines are whole and carry its job; empty ones are dropped."""
+    console = worker_console("seed=1")
+    console.print("one", end="")
+    console.print(" line\n\nanother")
+    assert capsys.readouterr().err == "[seed=1] one line\n[seed=1] another\n"
+
+
+def test_plan_lines_say_when_a_model_is_missing(harness: Any, tiny: tuple[str, ...]) -> None:
+    """A plan for a model that is not there says that it must be trained first."""
+    assert "to be trained or looked into first" in harness("plan", *tiny, "seed=5", "tta=hflip", "tracking=none").out
