@@ -24,8 +24,9 @@ from omegaconf.errors import OmegaConfBaseException
 from harness.config import Config, choices, conf_folder, parse, unknown_key, user_folders
 from harness.errors import ConfigError, TrainingError, unknown_name
 
-CONFIG_NAME = "config"
+CONFIG_NAME = "harness"  # not Hydra's usual "config": a user's own conf/config.yaml of another program is not ours
 GROUPS = ("dataset", "model", "training", "augmentation", "evaluation", "tracking")
+OPEN = ("dataset.keys", "dataset.arguments", "model.arguments", "augmentation.arguments")
 QUIET = (
     "hydra/job_logging=none",
     "hydra/hydra_logging=none",
@@ -80,7 +81,9 @@ def sweep(overrides: Sequence[str], task: Callable[[DictConfig], Any]) -> list[A
 
 def job_overrides() -> list[str]:
     """The overrides of the job of a sweep that is running now."""
-    return [str(override) for override in HydraConfig.get().overrides.task]
+    overrides = [str(override) for override in HydraConfig.get().overrides.task]
+    ours = [item for override in overrides if override.startswith("study=") for item in _study(override[6:])]
+    return [_plain(override) for override in overrides if override not in ours]
 
 
 @contextmanager
@@ -98,7 +101,7 @@ def _hydra() -> Iterator[Hydra]:
 
 def _checked(overrides: Sequence[str]) -> list[str]:
     """The overrides, after what Hydra would misread; `study=NAME` also composes `experiments/NAME/config.yaml`."""
-    extended = list(overrides)
+    extended = [_open(override) for override in overrides]
     for override in overrides:
         key, _, value = override.partition("=")
         if key == "study":
@@ -108,6 +111,15 @@ def _checked(overrides: Sequence[str]) -> list[str]:
         if key in GROUPS and (value in ("", "null") or value.startswith("[")):
             raise ConfigError(f"{key} takes one choice, got {value!r}; known: {', '.join(choices(key))}")
     return extended
+
+
+def _open(override: str) -> str:
+    """An override below a mapping whose keys only its reader knows (`dataset.keys`, `arguments`) may add keys."""
+    return f"++{override}" if override.startswith(OPEN) else override
+
+
+def _plain(override: str) -> str:
+    return override[2:] if override.startswith(tuple(f"++{key}" for key in OPEN)) else override
 
 
 def _study(name: str) -> list[str]:
@@ -133,6 +145,8 @@ def _errors_in_one_line() -> Iterator[None]:
 
 def _one_line(message: str) -> str:
     missing = re.search(r"Could not (?:find|load) '(?P<group>[^'/]+)/(?P<name>[^']+)'", message)
+    if missing and missing["group"] == "hydra":
+        return f"{missing['name']} is not there; for hydra/launcher=joblib: pip install 'tta-harness[joblib]'"
     if missing:
         return unknown_name(f"choice for {missing['group']}", missing["name"], choices(missing["group"]))
     unknown = re.search(r"Could not override '(?P<key>[^']+)'", message)

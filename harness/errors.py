@@ -54,5 +54,5 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else ""
-    listing = f"known: {', '.join(names)}" if len(names) <= 24 else f"`harness list` shows all {len(names)}"
+    listing = f"known: {', '.join(names) or 'none'}" if len(names) <= 24 else f"`harness list` shows all {len(names)}"
     return f"unknown {what} {name!r}: " + "; ".join(part for part in (hint, listing) if part)

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
+from matplotlib.transforms import Bbox
 
 from harness.files import make_folder, write_atomically
 from harness.records import IDENTITY, JobRecord, PolicyRecord
@@ -92,7 +93,7 @@ def draw_accuracy_passes(record: JobRecord) -> Figure:
     axes.margins(0.08, 0.12)
     axes.grid(color="#E4E4E4", linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.legend(loc="lower right", fontsize=8, frameon=True, framealpha=0.9, edgecolor="none")
+    figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     _title(figure, _front_title(policies, front), _subtitle(record))
     named = [*front, *(i for i, policy in enumerate(policies) if policy.name == record.recommendation.policy)]
     _clean(figure, axes)
@@ -112,7 +113,7 @@ def draw_reliability(record: JobRecord) -> Figure:
     axes.set_ylabel("accuracy in the bin")
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1.02)
-    axes.legend(loc="upper left", fontsize=9, frameon=False)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=9, frameon=False)
     counts.set_ylabel("images")
     counts.set_xlabel("confidence of the prediction")
     counts.yaxis.set_major_locator(MaxNLocator(4, integer=True))
@@ -195,7 +196,7 @@ def _reliability_title(record: JobRecord) -> str:
     errors = {name: record.policy(name).metrics.get("test/ece", math.nan) for name in {IDENTITY, chosen}}
     if chosen == IDENTITY:
         return f"Calibration of identity: ECE {100 * errors[IDENTITY]:.2f} %"
-    return f"Calibration: ECE {100 * errors[IDENTITY]:.2f} % with identity, {100 * errors[chosen]:.2f} % with {chosen}"
+    return f"Calibration: ECE {100 * errors[IDENTITY]:.2f} % (identity), {100 * errors[chosen]:.2f} % (chosen)"
 
 
 def _subtitle(record: JobRecord) -> str:
@@ -240,8 +241,7 @@ def _label_points(
     """Write each point's name at the first place around it that covers no other name, the border or a point."""
     figure.draw_without_rendering()
     dots = axes.transData.transform(np.column_stack(obstacles))
-    legend = axes.get_legend()
-    taken = [legend.get_window_extent()] if legend else []
+    taken: list[Bbox] = []
     frame = axes.get_window_extent()
     places = [(dx, dy, ha, va) for step in (9, 20, 34) for dx, dy, ha, va in (
         (-step, step, "right", "bottom"), (0, step, "center", "bottom"), (step, step, "left", "bottom"),

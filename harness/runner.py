@@ -124,6 +124,8 @@ def run(config: Config, *, console: Console, command: str, sweep: str | None = N
     started = datetime.now(UTC)
     job = prepare(config)
     _say(console, job.dataset.notes)
+    # Said now rather than after the training.
+    make_folder(job.store.root)
     make_folder(job.folder)
     # The lock dies with its owner; a second process that asks for the same job waits, then finds it done.
     with filelock.FileLock(job.folder / ".lock"):

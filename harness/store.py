@@ -54,16 +54,11 @@ class LogitKey:
         }
 
 
+@dataclass(frozen=True)
 class LogitStore:
-    """Logits on disk below `root`, one item a forward pass.
+    """Logits on disk below `root`, one item a forward pass; nothing is made before something is written."""
 
-    Raises:
-        StoreError: where the folder cannot be made or written.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        make_folder(root)
+    root: Path
 
     def __contains__(self, key: LogitKey) -> bool:
         """True when an item for `key` exists; its bytes are checked by `get`, not here."""

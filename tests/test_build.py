@@ -78,7 +78,7 @@ def test_product_offers_identity_in_each_factor() -> None:
 
 
 def test_a_models_own_training_default() -> None:
-    """What the configuration leaves open is the model's own default; what it says counts; others get the general one."""
+    """What the configuration leaves open is the model's own default; what it says counts; else the general one."""
     spec = build.training_spec(config(model={"kind": "tutorial_cnn"}))
     assert (spec.epochs, spec.batch_size) == (3, 128)
     assert build.training_spec(config(model={"kind": "tutorial_cnn"}, training={"epochs": 5})).epochs == 5

@@ -21,6 +21,9 @@ def test_overrides_become_typed_values() -> None:
     config = compose(
         ["seed=3", "dataset=npz", "dataset.path=a.npz", "dataset.keys={x_test: images}", "question=seed ${seed}"]
     )
+    assert compose(["model=resnet20", "model.arguments.width=3"]).model.arguments == {"width": 3}  # type: ignore[union-attr]
+    other = compose(["model=checkpoint", "model.path=x", "model.preprocessing={scale: 0.5}"]).model
+    assert other.preprocessing == {"scale": 0.5}  # type: ignore[union-attr]
     assert (config.seed, config.question) == (3, "seed 3")
     assert config.dataset.options() == {"path": "a.npz", "class_names": None, "x_test": "images"}
 

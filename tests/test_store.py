@@ -267,10 +267,10 @@ def test_a_full_disk_is_one_line_and_no_item(small_disk: Path) -> None:
 
 
 def test_a_store_below_a_file_is_one_line(tmp_path: Path) -> None:
-    """A store that cannot be made is said when it is opened, not when the first pass is done."""
+    """A store that cannot be made is said when a pass is claimed, before it is run."""
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StoreError) as caught:
-        LogitStore(tmp_path / "file" / "store")
+        LogitStore(tmp_path / "file" / "store").lock(KEY)
     assert "\n" not in str(caught.value)
 
 

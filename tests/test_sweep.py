@@ -1,6 +1,7 @@
 """Sweeps: many jobs of one command, one after the other or side by side, over one store."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -97,6 +98,22 @@ def test_a_misspelt_choice_stops_the_sweep_before_it_starts(
     answer = harness("run", "-m", *tiny, "model=small_cnn,smal_cnn", "tta=hflip", "tracking=none")
     assert (answer.code, "did you mean small_cnn" in answer.error) == (2, True)
     assert records(tmp_path) == []
+
+
+def test_a_study_is_swept_and_its_jobs_can_be_run_alone(harness: Any, tiny: tuple[str, ...], tmp_path: Path) -> None:
+    """A study's configuration holds in each job, and the command that a record keeps finds that record again."""
+    folder = tmp_path / "experiments" / "first"
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text("# @package _global_\ndefaults:\n  - override /tta: [hflip]\n  - _self_\n")
+    line = [*tiny, "study=first", "model.arguments={}", "seed=0", "tracking=none"]
+    answer = harness("run", "-m", *line, "evaluation.seed=0,1")
+    assert answer.code == 0, answer.err
+    assert " evaluation.seed=1  " in answer.out
+    assert [len(record.policies) for record in records(tmp_path)] == [2, 2]
+    command = records(tmp_path)[0].command
+    again = harness(*shlex.split(command)[1:])
+    assert (again.code, again.trained, again.computed) == (0, 0, 0)
+    assert len(records(tmp_path)) == 2
 
 
 @pytest.mark.slow
