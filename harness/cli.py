@@ -37,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options, rest = _parser().parse_known_args(arguments)
         command = importlib.import_module(f"harness.commands.{options.command}")
         code: int = command.main(options, _overrides(options.command, rest))
+        sys.stdout.flush()  # here, where a reader that has gone away is no error
         return code
     except HarnessError as error:
         print(f"error: {error}", file=sys.stderr)

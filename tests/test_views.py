@@ -112,7 +112,7 @@ def test_ten_and_ten_point_zero_are_one_view() -> None:
 def test_names_and_keys() -> None:
     """The name is the labels in order; the key is the fingerprint of the spec."""
     assert IDENTITY.name == "identity"
-    assert View((HorizontalFlip(), Rotate(10), Shift(1, 0))).name == "horizontal_flip+rotate(10)+shift(1,0)"
+    assert View((HorizontalFlip(), Rotate(10), Shift(1, 0))).name == "horizontal_flip+rotate(10)+shift(dx=1)"
     assert HFLIP.spec == [{"kind": "horizontal_flip"}]
     assert HFLIP.key == fingerprint([{"kind": "horizontal_flip"}])
     assert chain(HFLIP, VFLIP).key != chain(VFLIP, HFLIP).key

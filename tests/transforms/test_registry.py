@@ -69,7 +69,7 @@ def test_spec_holds_every_parameter() -> None:
         ("rotate", {"degrees": 10.0}, "rotate(10)"),
         ("rotate", {"degrees": 7.25, "fill": "reflect"}, "rotate(7.25,fill=reflect)"),
         ("rotate", {"degrees": 1.23456789}, "rotate(1.23456789)"),
-        ("shift", {"dx": 1, "dy": 0}, "shift(1,0)"),
+        ("shift", {"dx": 1}, "shift(dx=1)"),
         ("horizontal_flip", {}, "horizontal_flip"),
         ("random_flip", {"copy": 3}, "random_flip(copy=3)"),
         ("random_affine", {"horizontal_flip": True}, "random_affine(horizontal_flip=true)"),
