@@ -16,7 +16,7 @@ from harness.compose import compose, job_overrides, sweep, to_config
 from harness.errors import HarnessError
 from harness.fingerprint import fingerprint
 from harness.job_record import config_text
-from harness.report import render_leaderboard, render_recommendation
+from harness.report import recommendation_headline, render_leaderboard, render_recommendation
 from harness.runner import Outcome, run
 from harness.terminal import worker_console
 
@@ -71,7 +71,6 @@ def run_cell(tree: Any, *, sweep_id: str, owner: int, shared: Sequence[str]) -> 
     except Exception as error:  # a defect of ours costs its own job only
         console.print(traceback.format_exc(), highlight=False, markup=False, soft_wrap=True)
         return Cell(name, f"{type(error).__name__}: {error}", 1)
-    choice = outcome.record.recommendation
     code = 4 if outcome.tracking_error else 0
     return Cell(
         name,
@@ -79,7 +78,7 @@ def run_cell(tree: Any, *, sweep_id: str, owner: int, shared: Sequence[str]) -> 
         code,
         outcome.trained,
         outcome.computed,
-        f"{choice.verdict}: {choice.policy}",
+        recommendation_headline(outcome.record),
         tracked=outcome.run_id is not None,
     )
 
