@@ -69,6 +69,8 @@ with _without_startup_noise():
     keras.config.set_dtype_policy("float32")
     # It warns of functions traced in a loop, which is what several models in one process look like.
     tf.get_logger().setLevel("ERROR")
+    # Store keys say float32: on a GPU, TensorFlow would round the factors of every product to 10 bits by itself.
+    tf.config.experimental.enable_tensor_float_32_execution(False)
     tf.constant(0)  # the first operation looks at the devices and prints about them
 
 

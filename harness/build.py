@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.checkpoint_source import CheckpointSource
-from harness.config import Checkpoint, Config, ImageFolder, PolicyNode, store_folder
+from harness.config import Checkpoint, Config, ImageFolder, PolicyNode
 from harness.datasets.registry import load_raw
 from harness.datasets.splits import make_splits
 from harness.errors import ConfigError, unknown_name
@@ -118,7 +118,7 @@ def _view(links: Sequence[Any], *, copy: int | None) -> View:
 
 def model_source(config: Config, data: Dataset, *, path: Path | None) -> ModelSource:
     """Where the job's model comes from; `path` is the local file of a checkpoint (see `checkpoint_path`)."""
-    root, node = store_folder(config), config.model
+    root, node = Path(config.store), config.model
     if isinstance(node, Checkpoint):
         assert path is not None  # noqa: S101 - the caller has resolved it
         return CheckpointSource(

@@ -15,9 +15,10 @@ import numpy as np
 from harness.files import make_folder, path_digest, write_atomically
 from harness.fingerprint import canonical, fingerprint
 from harness.inference import batch_size_for
-from harness.model_source import ModelInfo, TrainingProgress, logit_digest, sample
+from harness.model_source import ModelInfo, logit_digest, sample
 from harness.models.detection import choose_preprocessing, try_out
 from harness.models.preprocessing import PREPROCESSING, Preprocessing, candidates, make_preprocessing
+from harness.models.specs import TrainingProgress
 from harness.types import Dataset, Split
 
 DETECTION_VERSION = 1  # raise by hand when what is found out about a checkpoint changes

@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         again = shlex.join(["harness", *arguments])
         print(f"\ninterrupted: what is finished is kept; `{again}` goes on from there", file=sys.stderr)
         return 143 if isinstance(stop, Terminated) else 130
-    except BrokenPipeError:
+    except BrokenPipeError:  # before its base class OSError
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 

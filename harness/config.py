@@ -4,7 +4,6 @@ Nothing below this module sees Hydra or OmegaConf, and nothing here imports Tens
 """
 
 import difflib
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -295,8 +294,3 @@ def choices(group: str) -> list[str]:
     folders = [*user_folders(), conf_folder()]
     files = {file.relative_to(folder / group) for folder in folders for file in (folder / group).rglob("*.yaml")}
     return sorted(file.with_suffix("").as_posix() for file in files)
-
-
-def store_folder(config: Config) -> Path:
-    """The store: `HARNESS_STORE` where it is set, so that several projects can share one, else `store`."""
-    return Path(os.environ.get("HARNESS_STORE") or config.store)

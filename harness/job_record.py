@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 
 from harness import __version__
-from harness.config import Config
+from harness.config import Checkpoint, Config
 from harness.evaluation import Evaluation, PolicyResult
 from harness.metrics import reliability_bins
 from harness.model_source import ModelInfo
@@ -28,6 +28,7 @@ from harness.records import (
 )
 from harness.report import write_leaderboard_csv
 from harness.selection import Recommendation
+from harness.tracking.location import public_uri
 from harness.types import Dataset, Split
 
 # What the numbers may depend on; written with every record, compared by `harness reproduce`.
@@ -61,7 +62,7 @@ def make_record(
         seed=config.seed,
         policies=tuple(policy_record(result) for result in evaluation.results),
         recommendation=recommendation,
-        command=command,
+        command=public_uri(command),
         params=_params(config, dataset, info),
         history=info.history or {},
         job_metrics={
@@ -77,6 +78,7 @@ def make_record(
         study=config.study,
         sweep=sweep,
         commit=_commit(),
+        level=evaluation.level,
     )
 
 
@@ -121,8 +123,11 @@ def write_results(folder: Path, record: JobRecord, evaluation: Evaluation, *, co
 
 
 def config_text(config: Config) -> str:
-    """The complete configuration as YAML: data, enough to run the job again."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    """The complete configuration as YAML: data, enough to run the job again; without passwords."""
+    tree = config.model_dump(mode="json")
+    if config.tracking.uri:
+        tree["tracking"]["uri"] = public_uri(config.tracking.uri)
+    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
 
 
 def versions() -> dict[str, str]:
@@ -176,12 +181,13 @@ def _model_record(info: ModelInfo) -> ModelRecord:
 
 
 def _params(config: Config, dataset: Dataset, info: ModelInfo) -> dict[str, str | int | float]:
+    node = config.model
     return {
         "dataset": dataset.name,
-        "model": info.kind if info.fingerprint else info.name,
+        "model": info.name if isinstance(node, Checkpoint) else str(node.arguments.get("name", info.kind)),
         "seed": config.seed,
         "augmentation": config.augmentation.kind if info.fingerprint else "unknown",
-        "epochs": len(next(iter((info.history or {"": ()}).values()), ())),
+        **({"epochs": len(next(iter((info.history or {}).values()), ()))} if info.fingerprint else {}),
         "engine": config.engine,
         "criterion": config.evaluation.criterion,
     }

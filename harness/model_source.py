@@ -12,6 +12,7 @@ from harness.errors import ModelError
 from harness.fingerprint import fingerprint
 from harness.inference import batch_size_for
 from harness.models.preprocessing import Preprocessing
+from harness.models.specs import TrainingProgress
 from harness.types import Split, TrainedModel
 from harness.views import IDENTITY
 
@@ -52,19 +53,6 @@ class ModelInfo:
     history: Mapping[str, tuple[float, ...]] | None = None
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-
-
-class TrainingProgress(Protocol):
-    """Told how far a training is."""
-
-    def on_wait(self, folder: Path) -> None:
-        """Another process trains the same model: this one waits."""
-
-    def on_batch(self, done: int, total: int) -> None:
-        """After a batch, within the epoch."""
-
-    def on_epoch(self, epoch: int, epochs: int, metrics: dict[str, float]) -> None:
-        """After an epoch (1 is the first) with its metrics."""
 
 
 class ModelSource(Protocol):

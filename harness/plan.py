@@ -9,7 +9,7 @@ from harness.fingerprint import canonical_json
 from harness.policies.policy import Policy, required_views
 from harness.store import LogitKey, LogitStore
 from harness.types import Dataset
-from harness.views import ForwardPass, View
+from harness.views import ForwardPass
 
 SPLITS = ("validation", "test")
 
@@ -55,6 +55,15 @@ def required_passes(policies: Sequence[Policy]) -> tuple[ForwardPass, ...]:
     return tuple(ForwardPass(split, view) for split in SPLITS for view in required_views(policies))
 
 
+def engine_label(engine: str, batch_size: int | None) -> str:
+    """What names an engine in the store: its precision, and a batch size whose bits may differ from the usual ones.
+
+    Multiples of 64 give the same bits; short batches take kernels that round differently.
+    """
+    usual = batch_size is None or batch_size % 64 == 0
+    return f"{engine}-float32" if usual else f"{engine}-float32-batch{batch_size}"
+
+
 def logit_key(item: ForwardPass, *, dataset: Dataset, model_digest: str, engine: str) -> LogitKey:
     """The key that a pass is stored under."""
     return LogitKey(
@@ -62,7 +71,7 @@ def logit_key(item: ForwardPass, *, dataset: Dataset, model_digest: str, engine:
         split=dataset.split(item.split).digest,
         view=canonical_json(item.view.spec),
         view_name=item.view.name,
-        engine=f"{engine}-float32",
+        engine=engine,
     )
 
 
@@ -74,9 +83,9 @@ def make_plan(
     missing, rates = list(passes), []
     if model_digest is not None:
         keys = {item: logit_key(item, dataset=dataset, model_digest=model_digest, engine=engine) for item in passes}
-        missing = [item for item in passes if keys[item] not in store]
-        notes = [(item, store.note(keys[item])) for item in passes if item not in missing]
-        rates = [note["seconds"] / len(dataset.split(item.split)) for item, note in notes if "seconds" in note]
+        notes = {item: store.note(key) for item, key in keys.items()}
+        missing = [item for item in passes if not notes[item]]
+        rates = [note["seconds"] / len(dataset.split(item.split)) for item, note in notes.items() if "seconds" in note]
     examples = sum(len(dataset.split(item.split)) for item in missing)
     return Plan(
         policies=tuple(policies),
@@ -86,13 +95,3 @@ def make_plan(
         examples=examples,
         seconds=float(np.median(rates)) * examples if rates and missing else None,
     )
-
-
-def stored_logits(
-    passes: Sequence[ForwardPass], *, dataset: Dataset, store: LogitStore, model_digest: str, engine: str
-) -> dict[tuple[str, View], np.ndarray | None]:
-    """The checked logits of every pass, memory-mapped; None where they are missing or were damaged."""
-    return {
-        (item.split, item.view): store.get(logit_key(item, dataset=dataset, model_digest=model_digest, engine=engine))
-        for item in passes
-    }

@@ -64,7 +64,7 @@ def draw_gains(record: JobRecord) -> Figure:
     names = [_named(policy.name, record) if policy else "" for policy in rows]
     axes.set_yticks(range(len(rows)), names, fontsize=9)
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_xlabel("accuracy gain over identity on test, percentage points, 95 % interval")
+    axes.set_xlabel(f"accuracy gain over identity on test, percentage points, {record.level:.0%} interval")
     axes.grid(axis="x", color="#E4E4E4", linewidth=0.8)
     axes.set_axisbelow(True)
     _legend_of_gains(axes, rows)

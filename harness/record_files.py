@@ -96,12 +96,10 @@ def read_record(folder: Path) -> JobRecord:
     """
     path = folder / RECORD
     try:
-        text = path.read_text(encoding="utf-8")
+        return from_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise DataError(f"expected a finished job in {folder}, but it has no {RECORD}") from error
-    try:
-        return from_json(text)
-    except DataError as error:
+    except (DataError, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: {error}") from error
 
 

@@ -111,6 +111,7 @@ class JobRecord:
         job_metrics: numbers of the job as a whole, e.g. `train/seconds`, `cost/passes_computed`.
         reliability: bins by policy name, for identity and the chosen policy.
         command: the line that runs the job again.
+        level: of all intervals.
         commit: the git commit of the working directory, where there is one.
     """
 
@@ -134,6 +135,7 @@ class JobRecord:
     study: str | None = None
     sweep: str | None = None
     commit: str | None = None
+    level: float = 0.95
     schema: int = SCHEMA
 
     def policy(self, name: str) -> PolicyRecord:

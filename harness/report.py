@@ -229,7 +229,7 @@ def _columns(record: JobRecord) -> Sequence[Column]:
         Column("passes", lambda policy: str(policy.passes)),
         Column("accuracy %", lambda policy: percent(_metric(policy, "test/accuracy"))),
         *top5,
-        Column("gain, points [95 %]", gain_text),
+        Column(f"gain, points [{record.level:.0%}]", gain_text),
         Column("corrected/\ncorrupted", corrected_text, 100),
         Column("p adj.", p_text, 88),
         Column("NLL cal.", lambda policy: f"{_metric(policy, 'test/nll_calibrated'):.4f}"),
@@ -249,7 +249,8 @@ def _caption(record: JobRecord, rows: int, *, chosen: str, reference: str) -> st
 
 def _markdown_table(record: JobRecord, policies: Sequence[PolicyRecord]) -> str:
     lines = [
-        "| | policy | passes | accuracy % | gain, points [95 %] | corrected/corrupted | p adj. | NLL cal. | ECE % |",
+        f"| | policy | passes | accuracy % | gain, points [{record.level:.0%}] | corrected/corrupted | p adj. "
+        "| NLL cal. | ECE % |",
         "|:-:|:--|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for policy in policies:

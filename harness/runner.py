@@ -4,12 +4,13 @@ import atexit
 import importlib
 import shutil
 import tempfile
-import time
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import filelock
 import numpy as np
@@ -17,22 +18,22 @@ from rich.console import Console
 
 from harness import build
 from harness.checkpoint_source import input_size
-from harness.config import Checkpoint, Config, store_folder
-from harness.errors import ModelError, TrackingError
+from harness.config import Checkpoint, Config
+from harness.errors import DataError, ModelError, TrackingError
 from harness.evaluation import Evaluation, evaluate
 from harness.files import make_folder
 from harness.fingerprint import fingerprint
 from harness.inference import run_missing
 from harness.job_record import make_record, write_results
 from harness.model_source import ModelInfo, ModelSource, load_model
-from harness.plan import Plan, logit_key, make_plan, required_passes, stored_logits
-from harness.policies.policy import Policy
-from harness.record_files import read_record
+from harness.plan import Plan, engine_label, logit_key, make_plan, required_passes
+from harness.policies.policy import Policy, required_views
+from harness.record_files import RECORD, read_record
 from harness.records import JobRecord
 from harness.selection import choose
 from harness.store import INFERENCE_VERSION, LogitStore
 from harness.terminal import TrainingBar, pass_bar, plan_lines
-from harness.tracking.location import logged_run, resolve_uri
+from harness.tracking.location import Marker, logged_run, public_uri, resolve_uri, write_marker
 from harness.types import Dataset
 from harness.views import View
 
@@ -68,6 +69,11 @@ class Job:
     store: LogitStore
 
     @property
+    def engine(self) -> str:
+        """The engine's name in the store."""
+        return engine_label(self.config.engine, self.config.batch_size)
+
+    @property
     def job_id(self) -> str:
         """Fingerprint of everything that decides the record's numbers: what was asked, not what came out."""
         return fingerprint(
@@ -77,8 +83,7 @@ class Job:
                 "splits": [self.dataset.validation.digest, self.dataset.test.digest],
                 "policies": [[one.name, one.aggregation, [view.spec for view in one.views]] for one in self.policies],
                 "evaluation": self.config.evaluation.model_dump(),
-                "engine": self.config.engine,
-                "seed": self.config.seed,
+                "engine": self.engine,
             }
         )
 
@@ -97,16 +102,28 @@ def prepare(config: Config) -> Job:
     size = None
     if path is not None and getattr(config.dataset, "target_size", ()) is None:
         trust = bool(getattr(config.model, "trust", False))
-        size = input_size(path, trust=trust, root=store_folder(config))
-    store = LogitStore(store_folder(config))
+        size = input_size(path, trust=trust, root=Path(config.store))
+    store = LogitStore(Path(config.store))
     data = build.dataset(config, input_size=size)
     return Job(config, policies, data, build.model_source(config, data, path=path), store)
+
+
+def finished_record(folder: Path) -> JobRecord | None:
+    """The record of a job that is done; a damaged one, or one of another version, is set aside and counts as none."""
+    if not (folder / RECORD).exists():
+        return None
+    try:
+        return read_record(folder)
+    except DataError as error:
+        (folder / RECORD).replace(folder / f"{RECORD}.damaged")
+        warnings.warn(f"record set aside, the job is evaluated again: {error}", stacklevel=2)
+        return None
 
 
 def plan(job: Job, info: ModelInfo | None) -> Plan:
     """What the job will cost, given what is known of its model."""
     digest = info.digest if info else None
-    return make_plan(job.policies, dataset=job.dataset, store=job.store, model_digest=digest, engine=job.config.engine)
+    return make_plan(job.policies, dataset=job.dataset, store=job.store, model_digest=digest, engine=job.engine)
 
 
 def run(config: Config, *, console: Console, command: str, sweep: str | None = None) -> Outcome:
@@ -129,13 +146,17 @@ def run(config: Config, *, console: Console, command: str, sweep: str | None = N
     make_folder(job.folder)
     # The lock dies with its owner; a second process that asks for the same job waits, then finds it done.
     with filelock.FileLock(job.folder / ".lock"):
-        if (job.folder / "record.json").exists():
-            return _track(Outcome(job.folder, read_record(job.folder), 0, 0), config)
+        finished = finished_record(job.folder)
+        if finished is not None:
+            return _track(Outcome(job.folder, finished, 0, 0), config)
         info = job.source.cached()
         _say(console, plan_lines(plan(job, info)))
+        if not isinstance(config.model, Checkpoint):
+            _check_views(job, job.dataset.test.images.shape[:2])
         if info is None:
             with TrainingBar(console, job.source.name) as bar:
                 info = job.source.obtain(bar)
+        _check_views(job, info.input_shape[:2])
         _say(console, [*info.notes, *(f"warning: {text}" for text in info.warnings)])
         logits, costs = _logits(job, info, console)
         evaluation = evaluate(
@@ -147,6 +168,9 @@ def run(config: Config, *, console: Console, command: str, sweep: str | None = N
             level=config.evaluation.level,
         )
         record = _record(job, info, evaluation, costs, started=started, command=command, sweep=sweep)
+        if config.tracking.enabled:
+            uri = public_uri(resolve_uri(config.tracking.uri))
+            write_marker(job.folder, Marker("pending", uri, config.tracking.experiment))
         write_results(job.folder, record, evaluation, config=config, test=job.dataset.test)
     trained = int(not info.from_cache and info.fingerprint is not None)
     return _track(Outcome(job.folder, record, trained, int(costs["cost/passes_computed"])), config)
@@ -157,12 +181,8 @@ def _logits(
 ) -> tuple[Mapping[tuple[str, View], np.ndarray], dict[str, float]]:
     """The logits of every pass, after the missing ones were run; and what that cost."""
     passes = required_passes(job.policies)
-    now = plan(job, info)
-    keys = {
-        item: logit_key(item, dataset=job.dataset, model_digest=info.digest, engine=job.config.engine)
-        for item in passes
-    }
-    splits = {item.split: job.dataset.split(item.split) for item in passes}
+    keys = {item: logit_key(item, dataset=job.dataset, model_digest=info.digest, engine=job.engine) for item in passes}
+    missing = [key for key in keys.values() if key not in job.store]
     load = partial(
         load_model,
         info,
@@ -171,37 +191,51 @@ def _logits(
         engine=job.config.engine,
         batch_size=job.config.batch_size,
     )
-    started, computed = time.perf_counter(), 0
+    computed = 0
     # Twice: the second round computes again what turned out to be damaged when it was read.
     for _ in range(2):
         with pass_bar(console, plan(job, info)) as bar:
             computed += run_missing(
                 keys,
-                splits,
+                {item.split: job.dataset.split(item.split) for item in passes},
                 store=job.store,
                 load_model=load,
                 batch_size=job.config.batch_size,
                 advance=bar.advance,
             )
-        found = stored_logits(
-            passes, dataset=job.dataset, store=job.store, model_digest=info.digest, engine=job.config.engine
-        )
+        found = {(item.split, item.view): job.store.get(key) for item, key in keys.items()}
         logits = {key: value for key, value in found.items() if value is not None}
         if len(logits) == len(found):
-            break
-    else:
-        raise ModelError("logits in the store were damaged twice in a row: check the disk under `store`")
-    seconds = time.perf_counter() - started
+            return logits, _costs([job.store.note(key) for key in missing], passes=len(passes), computed=computed) | {
+                f"cost/{name}": float(value)
+                for name, value in job.store.note(keys[passes[0]]).items()
+                if name.startswith("fast_")
+            }
+    raise ModelError("logits in the store were damaged twice in a row: check the disk under `store`")
+
+
+def _costs(notes: Sequence[Mapping[str, Any]], *, passes: int, computed: int) -> dict[str, float]:
+    """What the passes cost: `notes` are the side files of those that were missing when the job began."""
     costs: dict[str, float] = {
-        "cost/passes_required": len(passes),
-        "cost/passes_from_store": len(passes) - computed,
+        "cost/passes_required": passes,
+        "cost/passes_from_store": max(passes - computed, 0),
         "cost/passes_computed": computed,
     }
-    if computed:
-        costs["cost/examples_per_second"] = now.examples / seconds
-    note = job.store.note(next(iter(keys.values())))
-    costs |= {f"cost/{key}": float(note[key]) for key in ("fast_max_abs_difference", "fast_folded") if key in note}
-    return logits, costs
+    seconds = sum(float(note["seconds"]) for note in notes)
+    if seconds > 0:
+        costs["cost/examples_per_second"] = sum(int(note["shape"][0]) for note in notes) / seconds
+    return costs
+
+
+def _check_views(job: Job, size: tuple[int, int]) -> None:
+    """Makes every view of one image, so that one that does not fit the images is said before time is spent.
+
+    Raises:
+        DataError: as the view does.
+    """
+    image = np.zeros((1, *job.dataset.test.images.shape), np.uint8)
+    for view in required_views(job.policies):
+        view(image, np.zeros(1, np.int64), size=size)
 
 
 def _record(

@@ -1,6 +1,6 @@
 """The logit store: arrays on disk, found by what they are.
 
-`logits/<model8>/<split8>/<view-name>-<8>.npy` holds logits `[N, C]` float32; the JSON beside it says what they are,
+`logits/<model8>/<split8>/<view-name>-<16>.npy` holds logits `[N, C]` float32; the JSON beside it says what they are,
 carries the SHA-256 of the array file and is written last, so an item without it does not exist.
 An item is never overwritten; a damaged one is set aside, reported and computed again. The whole store is a cache:
 it may be deleted at any time.
@@ -115,7 +115,7 @@ class LogitStore:
     def _path(self, key: LogitKey) -> Path:
         """Where an item goes: below the first 8 digits of its model and split, named by view and fingerprint."""
         slug = re.sub(r"[^A-Za-z0-9.+_-]+", "_", key.view_name).strip("_")[:60]
-        name = f"{slug}-{fingerprint(key.identity)[:8]}.npy"
+        name = f"{slug}-{fingerprint(key.identity)[:16]}.npy"
         return self.root / "logits" / key.model[:8] / key.split[:8] / name
 
     def _find(self, key: LogitKey) -> tuple[Path, dict[str, Any]] | None:
@@ -124,7 +124,7 @@ class LogitStore:
         side = self._side(path, key)
         if side is not None:
             return path, side
-        for other in sorted(path.parent.glob(f"*-{path.stem[-8:]}.json")):
+        for other in sorted(path.parent.glob(f"*-{path.stem[-16:]}.json")):
             side = self._side(other.with_suffix(".npy"), key)
             if side is not None:
                 return other.with_suffix(".npy"), side
@@ -133,16 +133,14 @@ class LogitStore:
     def _side(self, path: Path, key: LogitKey) -> dict[str, Any] | None:
         try:
             side: dict[str, Any] = json.loads(path.with_suffix(".json").read_bytes())
-            if side["identity"] != canonical(key.identity):
-                raise ValueError("its side file tells of another item")
-            if not isinstance(side["sha256"], str):
-                raise TypeError("its side file holds no checksum")
+            if not isinstance(side["identity"], dict) or not isinstance(side["sha256"], str):
+                raise TypeError("its side file tells of no item, or holds no checksum")
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError) as error:
             self._quarantine(path, error)
             return None
-        return side
+        return side if side["identity"] == canonical(key.identity) else None
 
     def _quarantine(self, path: Path, error: Exception) -> None:
         with as_store_error(path):

@@ -4,10 +4,10 @@ import importlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.model_source import ModelInfo, TrainingProgress, logit_digest
+from harness.model_source import ModelInfo, logit_digest
 from harness.models.cache import TrainResult, find_cached
 from harness.models.preprocessing import PREPROCESSING
-from harness.models.specs import TrainingRequest, training_fingerprint
+from harness.models.specs import TrainingProgress, TrainingRequest, training_fingerprint
 from harness.types import Dataset
 
 
@@ -21,8 +21,9 @@ class TrainedSource:
 
     @property
     def name(self) -> str:
-        """`small_cnn-fashion_mini-seed0`."""
-        return f"{self.request.model}-{self.dataset.name}-seed{self.request.seed}"
+        """`small_cnn-fashion_mini-seed0`; a network of a family goes by its own name."""
+        network = self.request.model_options.get("name", self.request.model)
+        return f"{network}-{self.dataset.name}-seed{self.request.seed}"
 
     @property
     def asked(self) -> str:

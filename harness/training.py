@@ -11,7 +11,7 @@ import platform
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 
@@ -30,22 +30,9 @@ from harness.models.cache import (
 from harness.models.digest import model_digest
 from harness.models.fitting import Learner, evaluate, make_learner, train_epoch
 from harness.models.registry import build_model
-from harness.models.specs import TrainingRequest, training_fingerprint
+from harness.models.specs import TrainingProgress, TrainingRequest, training_fingerprint
 from harness.models.training_state import STATE_FILE, TrainingState, restore_state, save_state
 from harness.types import Split
-
-
-class TrainingProgress(Protocol):
-    """What a training tells while it runs; exceptions raised here end it, and the last epoch is kept."""
-
-    def on_wait(self, folder: Path) -> None:
-        """Another process trains this model; told once, before waiting for it."""
-
-    def on_batch(self, done: int, total: int) -> None:
-        """`done` of the epoch's `total` batches are trained."""
-
-    def on_epoch(self, epoch: int, epochs: int, metrics: dict[str, float]) -> None:
-        """Epoch `epoch` (from 1) of `epochs` is finished and kept; `metrics` as Keras names them."""
 
 
 class Silent:

@@ -171,10 +171,6 @@ class Estimate:
         if not self.lower <= self.upper:
             raise ValueError(f"an interval needs lower <= upper, got {self.lower} > {self.upper}")
 
-    def excludes_zero(self) -> bool:
-        """True when the whole interval lies on one side of zero."""
-        return self.lower > 0 or self.upper < 0
-
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
@@ -185,7 +181,7 @@ class Predictions:
         labels: `[N]` int64 in [0, C).
 
     Raises:
-        ValueError: for wrong shapes, non-finite rows, or rows that do not sum to one within 1e-6.
+        ValueError: for wrong shapes, NaN, or rows that do not sum to one within 1e-6.
     """
 
     log_probs: np.ndarray

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.errors import DataError
+from harness.errors import ConfigError, DataError
 from harness.fingerprint import fingerprint
 from harness.transforms.base import Transform, spec
 from harness.transforms.resample import resize
@@ -26,6 +26,9 @@ class View:
     def __post_init__(self) -> None:
         kept = tuple(transform for transform in self.transforms if not transform.is_identity())
         object.__setattr__(self, "transforms", kept)
+        draws = [(link.kind, getattr(link, "seed", None), link.copy) for link in kept if hasattr(link, "copy")]
+        if len(set(draws)) < len(draws):
+            raise ConfigError(f"view {self.name} draws the same random numbers twice: give its transforms two seeds")
 
     @property
     def name(self) -> str:

@@ -96,7 +96,9 @@ def test_tracker_that_is_away(harness: Any, tiny: tuple[str, ...], database: Pat
         p.name for p in folder.iterdir()
     }
     assert harness("sync", away).code == 4
-    assert re.search(r": run [0-9a-f]{32}\n1 jobs synced", harness("sync").out)
+    assert re.search(
+        r": run [0-9a-f]{32} in tta\n1 jobs synced", harness("sync", "tracking.uri=sqlite:///mlflow.db").out
+    )
     assert "nothing to sync" in harness("sync").out
     assert database.exists()
     assert not Path("mlruns").exists()
@@ -229,3 +231,52 @@ def test_full_disk(harness: Any, tiny: tuple[str, ...], tmp_path: Path) -> None:
         assert harness("run", *tiny, "store=small/store", "tta=d4", "tracking=none").code == 0
     finally:
         subprocess.run(["umount", str(small)], check=True)
+
+
+def test_sync_leaves_alone_what_was_not_to_be_tracked(harness: Any, tiny: tuple[str, ...]) -> None:
+    """A job that was run without a tracker is none of MLflow's business, then and later."""
+    assert harness("run", *tiny, "tracking=none").code == 0
+    answer = harness("sync")
+    assert (answer.code, answer.out) == (0, "nothing to sync\n")
+
+
+def test_sync_keeps_the_experiment_of_a_job(harness: Any, tiny: tuple[str, ...], database: Path) -> None:
+    """What was to go into an experiment goes there, although `sync` names none."""
+    away = "tracking.uri=http://127.0.0.1:9"
+    assert harness("run", *tiny, away, "tracking.experiment=plankton").code == 4
+    answer = harness("sync", f"tracking.uri=sqlite:///{database}")
+    assert (answer.code, "in plankton" in answer.out) == (0, True)
+
+
+def test_a_view_that_does_not_fit_is_said_before_training(harness: Any, tiny: tuple[str, ...]) -> None:
+    """Saturation needs colour: one line, and no model was trained for it."""
+    shutil.rmtree(".harness")
+    answer = harness("run", *tiny, "+tta.warm.views=[{kind: saturation, factor: 1.2}]", "tracking=none")
+    assert (answer.code, "saturation" in answer.err.splitlines()[-1]) == (2, True)
+    assert not list(Path(".harness").rglob("model.keras"))
+
+
+def test_a_password_in_a_uri_is_written_nowhere(harness: Any, tiny: tuple[str, ...]) -> None:
+    """Neither the configuration nor the record nor what is printed holds it."""
+    answer = harness("run", *tiny, "tracking.uri=http://me:p@ss@127.0.0.1:9")
+    assert answer.code == 4
+    assert "p@ss" not in answer.out + answer.err
+    files = [path for path in Path("results").rglob("*") if path.suffix in (".yaml", ".json", ".txt", ".csv")]
+    assert files and not [path for path in files if "p@ss" in path.read_text(encoding="utf-8")]
+
+
+def test_a_damaged_record_is_made_again(harness: Any, tiny: tuple[str, ...]) -> None:
+    """Bytes that are no text: a warning, and the job is evaluated again from stored logits."""
+    assert harness("run", *tiny, "tracking=none").code == 0
+    (record,) = Path("results").rglob("record.json")
+    before = record.with_name("leaderboard.csv").read_bytes()
+    record.write_bytes(b"\xff\xfe\x00")
+    answer = harness("run", *tiny, "tracking=none")
+    assert (answer.code, answer.computed, "set aside" in answer.err) == (0, 0, True)
+    assert record.with_name("leaderboard.csv").read_bytes() == before
+
+
+def test_the_plan_of_a_finished_job(harness: Any, tiny: tuple[str, ...]) -> None:
+    """`plan` says what `run` would do: nothing."""
+    assert harness("run", *tiny, "tracking=none").code == 0
+    assert "this job is finished" in harness("plan", *tiny, "tracking=none").out

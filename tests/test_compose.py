@@ -89,3 +89,12 @@ def test_a_dead_worker_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hydra._internal.hydra.Hydra.multirun", die)
     with pytest.raises(TrainingError, match="issue the command again"):
         sweep(["seed=0,1"], lambda tree: tree)
+
+
+def test_store_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HARNESS_STORE is the default of `store`, so that several projects share one; what the command line says wins."""
+    monkeypatch.setenv("HARNESS_STORE", "/there")
+    assert compose([]).store == "/there"
+    assert compose(["store=here"]).store == "here"
+    monkeypatch.delenv("HARNESS_STORE")
+    assert compose([]).store == ".harness/store"

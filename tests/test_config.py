@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from harness.config import parse, store_folder
+from harness.config import parse
 from harness.errors import ConfigError
 
 MINE = "+tta.mine.views="
@@ -145,12 +145,3 @@ def test_a_tree_that_is_no_configuration() -> None:
     """A stored configuration of something else is refused with the key that is missing."""
     with pytest.raises(ConfigError, match="missing value: dataset"):
         parse({"model": {"kind": "small_cnn"}, "tta": {}})
-
-
-def test_store_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """HARNESS_STORE goes before `store`, so that several projects share one."""
-    config = parse({"dataset": {"kind": "digits"}, "model": {"kind": "small_cnn"}, "tta": {}, "store": "here"})
-    monkeypatch.setenv("HARNESS_STORE", "/there")
-    assert store_folder(config) == Path("/there")
-    monkeypatch.delenv("HARNESS_STORE")
-    assert store_folder(config) == Path("here")

@@ -21,9 +21,9 @@ LEVELS = {
     "selection": 5, "evaluation": 5,
     # The edges are what is written down and shown, and what comes in
     "records": 6, "record_files": 7, "reproduction": 7, "plots": 7, "config": 7, "terminal": 7, "report": 8,
-    "tracking": 9, "build": 9, "compose": 9, "job_record": 9,
+    "tracking": 9, "build": 9, "compose": 9, "job_record": 10,
     # The programs.
-    "runner": 10, "commands": 11, "cli": 12, "__main__": 13,
+    "runner": 11, "commands": 12, "cli": 13, "__main__": 14,
 }  # fmt: skip
 SAME_ROOM = {"augmentation": "models"}  # a room of the training, kept at the top for those who look for it
 DOORS = {

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.plan import logit_key, make_plan, required_passes, stored_logits
+from harness.plan import engine_label, logit_key, make_plan, required_passes
 from harness.policies.policy import Policy
 from harness.store import LogitStore
 from harness.transforms.flips import HorizontalFlip, VerticalFlip
@@ -94,14 +94,8 @@ def test_another_aggregation_costs_nothing(store: LogitStore) -> None:
     assert make_plan(others, dataset=DATA, store=store, model_digest=MODEL, engine="exact").to_compute == 0
 
 
-def test_stored_logits_are_read_and_damaged_ones_are_none(store: LogitStore) -> None:
-    """What was damaged is told as missing, so that it is computed again."""
-    passes = required_passes(POLICIES)
-    fill(store, *passes)
-    victim = next(iter(store.root.rglob(f"{HFLIP.name}-*.npy")))
-    victim.write_bytes(victim.read_bytes()[:-1])
-    with pytest.warns(UserWarning, match="damaged item"):
-        found = stored_logits(passes, dataset=DATA, store=store, model_digest=MODEL, engine="exact")
-    assert len(found) == 6
-    assert [view for (_, view), logits in found.items() if logits is None] == [HFLIP]
-    assert make_plan(POLICIES, dataset=DATA, store=store, model_digest=MODEL, engine="exact").to_compute == 1
+def test_a_batch_size_whose_bits_may_differ_is_in_the_key() -> None:
+    """Multiples of 64 give the same bits and share their logits; 7 and 1 do not."""
+    assert engine_label("exact", None) == engine_label("exact", 64) == engine_label("exact", 256) == "exact-float32"
+    assert engine_label("exact", 7) == "exact-float32-batch7"
+    assert engine_label("fast", 1) == "fast-float32-batch1"

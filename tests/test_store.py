@@ -112,12 +112,12 @@ def test_the_name_of_a_view_is_for_people_only(store: LogitStore) -> None:
 
 
 def test_paths_are_readable(store: LogitStore) -> None:
-    """`logits/<model8>/<split8>/<view-name>-<8>.npy`, with a side file that says what it is."""
+    """`logits/<model8>/<split8>/<view-name>-<16>.npy`, with a side file that says what it is."""
     store.put(KEY, LOGITS, note={"model_name": "net", "seconds": 0.5})
     array, side = sorted(files(store), key=lambda path: path.suffix, reverse=True)
     assert array.parent == store.root / "logits" / "aaaaaaaa" / "bbbbbbbb"
     assert array.name.startswith("hflip-")
-    assert len(array.stem) == len("hflip-") + 8
+    assert len(array.stem) == len("hflip-") + 16
     data = json.loads(side.read_text())
     assert data["identity"]["view"] == [{"kind": "hflip"}]
     assert data["identity"]["model"] == KEY.model
@@ -199,15 +199,16 @@ def test_a_damaged_side_file_is_set_aside_and_its_array_never_used(store: LogitS
 
 
 def test_an_item_that_belongs_to_another_key_is_not_used(store: LogitStore) -> None:
-    """A side file that was copied into another's place tells of other logits, and is set aside."""
+    """A side file that was copied into another's place tells of other logits: no item; the right one is stored anew."""
     other = replace(KEY, engine="fast-float32")
     store.put(KEY, LOGITS, note={})
     store.put(other, LOGITS + 1, note={})
     mine, theirs = (store._path(key) for key in (KEY, other))
     for ending in (".npy", ".json"):
         mine.with_suffix(ending).write_bytes(theirs.with_suffix(ending).read_bytes())
-    with pytest.warns(UserWarning, match="another item"):
-        assert store.get(KEY) is None
+    assert store.get(KEY) is None
+    store.put(KEY, LOGITS, note={})
+    np.testing.assert_array_equal(store.get(KEY), LOGITS)
 
 
 def test_an_interrupted_write_leaves_no_item(store: LogitStore, monkeypatch: pytest.MonkeyPatch) -> None:

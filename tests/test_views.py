@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.errors import DataError
+from harness.errors import ConfigError, DataError
 from harness.fingerprint import fingerprint
 from harness.transforms.base import Transform
 from harness.transforms.crops import Crop
 from harness.transforms.flips import HorizontalFlip, Rotate90, VerticalFlip
 from harness.transforms.geometric import Rotate, Shift, Zoom
 from harness.transforms.photometric import Brightness
-from harness.transforms.random import RandomAffine
+from harness.transforms.random import RandomAffine, RandomFlip
 from harness.views import IDENTITY, ForwardPass, View, chain, product, unique
 
 HFLIP, VFLIP = View((HorizontalFlip(),)), View((VerticalFlip(),))
@@ -158,3 +158,10 @@ def test_forward_passes_are_values() -> None:
         )
         == 2
     )
+
+
+def test_two_random_transforms_of_one_seed_are_refused() -> None:
+    """They would draw the same numbers: two flips of one seed would undo each other."""
+    with pytest.raises(ConfigError, match="give its transforms two seeds"):
+        View((RandomFlip(seed=1), RandomFlip(seed=1)))
+    assert len(View((RandomFlip(seed=1), RandomFlip(seed=2))).transforms) == 2

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from harness.config import Config, Tracking, parse, store_folder
+from harness.config import Config, parse
 from harness.errors import ConfigError
 from harness.reproduction import TOLERANCE, Comparison, compare
 from harness.runner import run
@@ -20,10 +20,11 @@ SHOWN = 10
 
 def main(options: argparse.Namespace, overrides: list[str]) -> int:
     """Prints the verdict; 0, or 5 where the numbers differ. The second run is not logged."""
-    logged = load_run_config(options.run_id, uri=resolve_uri(_tracking_uri(overrides)))
+    uri = _tracking_uri(overrides)
+    logged = load_run_config(options.run_id, uri=resolve_uri(uri))
     config = parse(yaml.safe_load(logged.config))
     with tempfile.TemporaryDirectory(prefix="harness-reproduce-") as temporary:
-        again = _elsewhere(config, Path(temporary), fresh=options.fresh)
+        again = _elsewhere(config, Path(temporary), uri=uri, fresh=options.fresh)
         outcome = run(again, console=Console(stderr=True), command=logged.record.command)
         comparison = compare(logged.record, outcome.record)
     print(f"models trained: {outcome.trained}, forward passes run: {outcome.computed}")
@@ -31,10 +32,15 @@ def main(options: argparse.Namespace, overrides: list[str]) -> int:
     return 5 if comparison.verdict == "different" else 0
 
 
-def _elsewhere(config: Config, folder: Path, *, fresh: bool) -> Config:
-    """The same job with its record in `folder`, untracked; with `fresh` its models and logits there too."""
-    changed: dict[str, Any] = {"output": str(folder / "results"), "tracking": Tracking(enabled=False)}
-    changed["store"] = str(folder / "store") if fresh else str(store_folder(config))
+def _elsewhere(config: Config, folder: Path, *, uri: str | None, fresh: bool) -> Config:
+    """The same job with its record in `folder`, unlogged; with `fresh` its models and logits there too.
+
+    The tracker stays known, because a checkpoint may lie there.
+    """
+    tracking = config.tracking.model_copy(update={"enabled": False, "uri": uri or config.tracking.uri})
+    changed: dict[str, Any] = {"output": str(folder / "results"), "tracking": tracking}
+    if fresh:
+        changed["store"] = str(folder / "store")
     return config.model_copy(update=changed)
 
 

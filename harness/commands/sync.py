@@ -1,19 +1,34 @@
 """`harness sync`: finished jobs that MLflow has missed are written to it now."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from harness.compose import compose
+from harness.errors import DataError
 from harness.tracking.jobs import log_job
-from harness.tracking.location import pending_jobs, resolve_uri
+from harness.tracking.location import pending_jobs, read_marker, resolve_uri
 
 
 def main(options: argparse.Namespace, overrides: list[str]) -> int:  # noqa: ARG001
-    """Logs what is pending below `output`; 0, or 4 by the error that the tracker raises."""
+    """Logs what is pending below `output`, each job where it was to go unless the command line says otherwise.
+
+    0; 3 where a record cannot be read; 4 by the error that the tracker raises.
+    """
     config = compose(overrides)
-    uri, experiment = resolve_uri(config.tracking.uri), config.tracking.experiment
+    given = {override.partition("=")[0] for override in overrides}
     folders = pending_jobs(Path(config.output))
+    damaged = 0
     for folder in folders:
-        print(f"{folder.name}: run {log_job(folder, uri=uri, experiment=experiment)}")
-    print(f"{len(folders)} jobs synced" if folders else "nothing to sync: MLflow has every finished job")
-    return 0
+        marker = read_marker(folder)
+        elsewhere = marker is None or "tracking.uri" in given
+        uri = resolve_uri(config.tracking.uri if elsewhere or marker is None else marker.uri)
+        renamed = marker is None or "tracking.experiment" in given
+        experiment = config.tracking.experiment if renamed or marker is None else marker.experiment
+        try:
+            print(f"{folder.name}: run {log_job(folder, uri=uri, experiment=experiment)} in {experiment}")
+        except DataError as error:
+            damaged += 1
+            print(f"error: {error}", file=sys.stderr)
+    print(f"{len(folders) - damaged} jobs synced" if folders else "nothing to sync")
+    return 3 if damaged else 0

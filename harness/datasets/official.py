@@ -62,7 +62,7 @@ def download(name: str, *, folder: str, files: Sequence[str]) -> tuple[RawSplit,
         DataError: where that fails, naming the files and where to put them.
     """
     try:
-        import keras
+        from harness.backend import keras
 
         with _connection_timeout():
             train, test = getattr(keras.datasets, name).load_data()

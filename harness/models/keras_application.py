@@ -62,6 +62,7 @@ def build(
         arguments["include_preprocessing"] = False  # theirs is written for RGB
     base = _call(application, name=name, input_tensor=_preprocessed(inputs, name=name), **arguments)
     if fine_tune == "none":
+        base.trainable = False
         return base
     base.trainable = fine_tune == "all"
     return keras.Model(inputs, keras.layers.Dense(num_classes, name="head")(base.output), name=name.lower())

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
 from harness.errors import ConfigError, unknown_name
 from harness.fingerprint import fingerprint
@@ -131,6 +132,19 @@ def augmentation_options(kind: str, options: Mapping[str, Any]) -> dict[str, Any
     complete = {**defaults, **options}
     # 10 and 10.0 are one request.
     return {name: float(value) if isinstance(defaults[name], float) else value for name, value in complete.items()}
+
+
+class TrainingProgress(Protocol):
+    """What a training tells while it runs; exceptions raised here end it, and the last epoch is kept."""
+
+    def on_wait(self, folder: Path) -> None:
+        """Another process trains this model; told once, before waiting for it."""
+
+    def on_batch(self, done: int, total: int) -> None:
+        """`done` of the epoch's `total` batches are trained."""
+
+    def on_epoch(self, epoch: int, epochs: int, metrics: dict[str, float]) -> None:
+        """Epoch `epoch` (from 1) of `epochs` is finished and kept; `metrics` as Keras names them."""
 
 
 def training_fingerprint(request: TrainingRequest, *, train_digest: str, validation_digest: str | None = None) -> str:

@@ -56,7 +56,7 @@ def resolve_uri(configured: str | None) -> str:
 
 def public_uri(uri: str) -> str:
     """The URI, or a message that holds one, without user names and passwords."""
-    return re.sub(r"(?<=://)[^/@\s]*@", "", uri)
+    return re.sub(r"(?<=://)[^/\s]*@", "", uri)
 
 
 def sqlite_file(uri: str) -> Path | None:
@@ -108,12 +108,16 @@ def logged_run(folder: Path, *, uri: str, experiment: str) -> str | None:
 
 
 def pending_jobs(results_root: Path) -> list[Path]:
-    """The folders of finished jobs under `results_root` that the tracker has not wholly heard of, oldest first."""
+    """The folders of finished jobs that were to be tracked and are not wholly, oldest first.
+
+    Those that were run without a tracker are none of its business.
+    """
     return sorted(_pending(results_root), key=lambda folder: (folder / RECORD).stat().st_mtime)
 
 
 def _pending(results_root: Path) -> Iterator[Path]:
     for record in results_root.rglob(RECORD):
         marker = read_marker(record.parent)
-        if marker is None or marker.status != "logged":
+        tracked = (record.parent / MARKER).exists()
+        if tracked and (marker is None or marker.status != "logged"):
             yield record.parent

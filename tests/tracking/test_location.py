@@ -52,13 +52,13 @@ def test_a_server_that_is_not_there_is_noticed_at_once() -> None:
 def test_jobs_are_pending_until_the_marker_says_logged(
     make_job: Callable[..., JobRecord], make_folder: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """A folder without marker, with a pending one or a damaged one is pending; one without a record is no job."""
+    """A folder with a pending marker or a damaged one is pending; one without any was not to be tracked."""
     folders = [make_folder(make_job(), name) for name in ("none", "pending", "damaged", "logged")]
     location.write_marker(folders[1], location.Marker("pending", "u", "tta"))
     (folders[2] / location.MARKER).write_text("{")
     location.write_marker(folders[3], location.Marker("logged", "u", "tta", "r"))
     (tmp_path / "results" / "unfinished").mkdir()
-    assert location.pending_jobs(tmp_path / "results") == folders[:3]
+    assert location.pending_jobs(tmp_path / "results") == folders[1:3]
     assert location.pending_jobs(tmp_path / "nowhere") == []
 
 
