@@ -44,7 +44,7 @@ clean:  ## remove the environment and what tools left behind; results and store 
 $(STAMP): $(LOCK) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed, $$($(PYTHON) --version) was found: set PYTHON=/path/to/python3.11"; exit 2; }
-	@echo "making $(VENV) and installing $(LOCK) (about a minute, once)"
+	@echo "making $(VENV) and installing $(LOCK) (a minute or two, once)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

@@ -125,7 +125,8 @@ class CheckpointSource:
         if wanted is None and network.rescales:
             wanted = PREPROCESSING["none"]
         chosen, notes, warnings = choose_preprocessing(wanted, trials, rescales=network.rescales)
-        how = "set by model.output" if self.output != "auto" else f"its last layer is {network.ending}"
+        seen = "its outputs look so" if network.ending == "unknown" else f"its last layer is {network.ending}"
+        how = "set by model.output" if self.output != "auto" else seen
         return ModelInfo(
             name=self.name,
             kind="checkpoint",

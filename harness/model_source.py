@@ -81,6 +81,7 @@ def load_model(info: ModelInfo, validation: Split, *, trust: bool, engine: str, 
     """
     checkpoint = importlib.import_module("harness.models.checkpoint")
     predictor = importlib.import_module("harness.models.predictor")
+    importlib.import_module("harness.backend").prepare()
     network = checkpoint.load_network(info.path, trust=trust)
     if logit_digest(network.digest, info.preprocessing, info.output) != info.digest:
         raise ModelError(f"{info.path.name} has changed since it was looked into: run the command again")
@@ -94,7 +95,8 @@ def load_model(info: ModelInfo, validation: Split, *, trust: bool, engine: str, 
             preprocessing=info.preprocessing,
             batch_size=size,
         )
-        return TrainedModel(info.name, info.digest, info.input_shape, info.num_classes, predict)
+        notes = predictor.device_notes()
+        return TrainedModel(info.name, info.digest, info.input_shape, info.num_classes, predict, notes)
 
     exact = build(network.call)
     if engine == "exact":
@@ -105,7 +107,7 @@ def load_model(info: ModelInfo, validation: Split, *, trust: bool, engine: str, 
     fast = build(lambda images: folded(images, training=False))
     images, _ = sample(validation, info.input_shape)
     difference = float(np.abs(exact.predict(images) - fast.predict(images)).max())
-    return replace(fast, notes={"fast_max_abs_difference": difference, "fast_folded": pairs})
+    return replace(fast, notes={**fast.notes, "fast_max_abs_difference": difference, "fast_folded": pairs})
 
 
 def sample(validation: Split, shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:

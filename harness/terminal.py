@@ -41,11 +41,11 @@ def worker_console(label: str) -> Console:
 
 
 def seconds_text(seconds: float) -> str:
-    """A duration for people: `7 s`, `3 min 20 s`, `2 h 5 min`."""
+    """A rough duration for people: `about 7 s`, `about 3 min 20 s`, `under 1 s`."""
     if seconds < 59.5:
-        return f"{seconds:.0f} s" if seconds >= 1 else "under 1 s"
+        return f"about {seconds:.0f} s" if seconds >= 1 else "under 1 s"
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+    return f"about {minutes} min {rest} s" if minutes < 60 else f"about {minutes // 60} h {minutes % 60} min"
 
 
 def plan_lines(plan: Plan) -> list[str]:
@@ -61,7 +61,7 @@ def plan_lines(plan: Plan) -> list[str]:
         lines.append("model           to be trained or looked into first, once")
     if plan.to_compute:
         known = "unknown: nothing was measured yet for this model; the progress bar will say"
-        lines.append(f"estimated time  {known if plan.seconds is None else 'about ' + seconds_text(plan.seconds)}")
+        lines.append(f"estimated time  {known if plan.seconds is None else seconds_text(plan.seconds)}")
     return lines
 
 

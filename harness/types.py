@@ -139,7 +139,7 @@ class TrainedModel:
         input_shape: `(H, W, channels)`.
         num_classes: C.
         predict: images `[n, H, W, channels]` float32 in [0, 255] to logits `[n, C]` float32.
-        notes: numbers worth keeping beside its logits.
+        notes: what is worth keeping beside its logits: device, threads, rounding.
     """
 
     name: str
@@ -147,7 +147,7 @@ class TrainedModel:
     input_shape: tuple[int, int, int]
     num_classes: int
     predict: Callable[[np.ndarray], np.ndarray]
-    notes: Mapping[str, float] = field(default_factory=dict)
+    notes: Mapping[str, float | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -16,5 +16,6 @@ def main(options: argparse.Namespace, overrides: list[str]) -> int:  # noqa: ARG
     now = plan(job, job.source.cached())
     print("\n".join([*job.dataset.notes, *plan_lines(now)]))
     for policy in now.policies:
-        print(f"  {policy.name}: {len(policy.views)} views, {policy.aggregation}")
+        views = "1 view" if len(policy.views) == 1 else f"{len(policy.views)} views"
+        print(f"  {policy.name}: {views}, {policy.aggregation}")
     return 0

@@ -46,6 +46,7 @@ class Cell:
     computed: int = 0
     answer: str = ""
     tracked: bool = False
+    found: bool = False
 
 
 def run_cell(tree: Any, *, sweep_id: str, owner: int, shared: Sequence[str]) -> Cell:
@@ -80,6 +81,7 @@ def run_cell(tree: Any, *, sweep_id: str, owner: int, shared: Sequence[str]) -> 
         outcome.computed,
         recommendation_headline(outcome.record),
         tracked=outcome.run_id is not None,
+        found=outcome.record.sweep != sweep_id,
     )
 
 
@@ -94,7 +96,8 @@ def _sweep(overrides: list[str]) -> int:
     for cell in cells:
         print(f"  {'failed' if cell in failed else 'done':7} {cell.name}  {cell.error or cell.answer}")
     if any(cell.tracked for cell in cells):
-        print(f"in MLflow: tags.`tta.sweep` = '{sweep_id}'")
+        earlier = "; jobs that were finished before keep their tags" if any(cell.found for cell in cells) else ""
+        print(f"in MLflow: tags.`tta.sweep` = '{sweep_id}'{earlier}")
     return 3 if failed else 4 if pending else 0
 
 

@@ -187,7 +187,9 @@ def resolve_input_shape(
     """
     (height, width, channels), (h, w, c) = network.input_shape, image_shape
     if channels not in (None, c):
-        raise ModelError(f"{name} takes images of {channels} channels, the data set gives {c}")
+        raise ModelError(
+            f"{name} takes images of {channels} channels, the data set gives {c}; a folder takes dataset.color_mode"
+        )
     shape = (height or h, width or w, c)
     if shape[0] > h or shape[1] > w:
         raise ModelError(f"{name} takes images of {shape[0]}x{shape[1]}, the data set gives smaller ones: {h}x{w}")

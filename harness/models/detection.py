@@ -55,9 +55,9 @@ def choose_preprocessing(
     chosen = wanted or PREPROCESSING[best]
     if wanted is None:
         how = f"best on {count} validation images: {listing}"
-        others = " and ".join(name for name in tied if name != best)
+        others = ", ".join(f"`{name}`" for name in tied if name != best)
         if others:
-            how += f"; {others} {'are' if len(tied) > 2 else 'is'} as accurate: set model.preprocessing if you know it"
+            how += f"; in accuracy not told apart from {others}, chosen by NLL: set model.preprocessing if you know it"
     else:
         how = "the model rescales pixels itself" if rescales and chosen.name == "none" else "as set"
     notes = (f"model.preprocessing is {chosen.describe()}: {how}",)

@@ -4,6 +4,7 @@
 BatchNormalization into the linear convolution or dense layer before it, which changes logits by float rounding only.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -56,6 +57,13 @@ def make_predict(
         return to_logits(np.concatenate(chunks), output)
 
     return predict
+
+
+def device_notes() -> dict[str, float | str]:
+    """What predicts, which may decide the last bits: the kind of device and the number of threads."""
+    kinds = {device.device_type for device in tf.config.list_logical_devices()}
+    threads = tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count() or 1
+    return {"device": "GPU" if "GPU" in kinds else "CPU", "threads": threads}
 
 
 def to_logits(values: np.ndarray, output: Output) -> np.ndarray:

@@ -79,10 +79,7 @@ def check_reachable(uri: str) -> None:
         return  # It answers; whether it lets us in, the first request will say.
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        raise TrackingError(
-            f"no tracking server answers at {public_uri(uri)} ({reason}); the results are on disk, "
-            f"`harness sync` logs them later"
-        ) from error
+        raise TrackingError(f"no tracking server answers at {public_uri(uri)} ({reason})") from error
 
 
 def write_marker(folder: Path, marker: Marker) -> None:

@@ -179,7 +179,7 @@ def test_keras_downloads_what_the_cache_lacks(tmp_path: Path, monkeypatch: pytes
     images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
     pair = (images, np.array([[1], [2], [9]], np.uint8))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setitem(sys.modules, "keras", fake_keras(lambda: (pair, pair)))
+    monkeypatch.setattr("harness.backend.keras", fake_keras(lambda: (pair, pair)))
     raw = load_cifar10()
     assert raw.test.labels.tolist() == [1, 2, 9]
     assert raw.test.labels.dtype == np.int64
@@ -193,7 +193,7 @@ def test_failed_download_says_which_files_go_where(tmp_path: Path, monkeypatch: 
         raise Exception("URL fetch failure on somewhere: None -- name not known\nmore")
 
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setitem(sys.modules, "keras", fake_keras(fail))
+    monkeypatch.setattr("harness.backend.keras", fake_keras(fail))
     with pytest.raises(DataError, match=r"URL fetch failure.*data_batch_1\.bin.*test_batch\.bin") as info:
         load_cifar10()
     assert str(tmp_path / "datasets" / "cifar-10-batches-bin") in str(info.value)
