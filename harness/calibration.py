@@ -10,7 +10,7 @@ import numpy as np
 from harness.policies.aggregation import log_softmax
 
 T_MIN, T_MAX = 0.01, 100.0
-"""Where every label is predicted with certainty to spare, the best T is 0; where labels are noise, it is infinite."""
+"""Where labels are noise, the best T is infinite; where nearly all are predicted with ease, it is small."""
 
 _BLOCK = 1 << 18  # numbers that are worked on at once: blocks that stay in the processor's cache
 
@@ -21,12 +21,17 @@ def fit_temperature(log_probs: np.ndarray, labels: np.ndarray) -> float:
     The NLL is convex in b = 1/T, with slope mean(E_softmax(b * l)[l] - l[label]): its only root is found by bisection
     with interpolation (Brent) on log b, and is T_MAX or T_MIN where the slope has one sign over the whole range.
 
+    Where every label is the one largest probability there is no optimum but T = 0, whatever the probabilities: so few
+    examples say nothing of how certain to be, and the temperature is 1.
+
     Args:
         log_probs: `[N, C]` float64, finite.
         labels: `[N]` int64 in [0, C).
     """
     from scipy.optimize import brentq
 
+    if _separable(log_probs, labels):
+        return 1.0
     below_largest = log_probs - log_probs.max(axis=1, keepdims=True)
     of_label = float(np.take_along_axis(below_largest, labels[:, None], axis=1).mean())
 
@@ -39,6 +44,11 @@ def fit_temperature(log_probs: np.ndarray, labels: np.ndarray) -> float:
     if slope(sharpest) <= 0:
         return T_MIN
     return float(np.exp(-brentq(slope, softest, sharpest, xtol=1e-10, rtol=1e-12)))
+
+
+def _separable(log_probs: np.ndarray, labels: np.ndarray) -> bool:
+    of_label = np.take_along_axis(log_probs, labels[:, None], axis=1)
+    return bool(((log_probs >= of_label).sum(axis=1) == 1).all())
 
 
 def _mean_expectation(below_largest: np.ndarray, b: float) -> float:

@@ -21,7 +21,7 @@ from harness.models.preprocessing import PREPROCESSING, Preprocessing, candidate
 from harness.models.specs import TrainingProgress
 from harness.types import Dataset, Split
 
-DETECTION_VERSION = 1  # raise by hand when what is found out about a checkpoint changes
+DETECTION_VERSION = 2  # raise by hand when what is found out about a checkpoint changes
 
 
 def input_size(path: Path, *, trust: bool, root: Path) -> tuple[int, int] | None:

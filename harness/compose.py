@@ -159,6 +159,9 @@ def _one_line(message: str) -> str:
     missing_value = re.search(r"full_key: (?P<key>\S+)", message) if "Missing mandatory" in message else None
     if missing_value:
         return f"missing value: {missing_value['key']} (give it as {missing_value['key']}=…)"
+    if "LexerNoViableAlt" in message or "no viable alternative" in message:
+        said = message.splitlines()[0].removeprefix("LexerNoViableAltException: ")[:200]
+        return f"cannot read {said!r}: put a value with special characters in quotes, key='\"value\"'"
     mismatch = re.search(r"full_key: (?P<key>\S+)", message)
     if mismatch:
         return f"{mismatch['key']}: {message.splitlines()[0]}"

@@ -37,7 +37,7 @@ from harness.tracking.location import Marker, logged_run, public_uri, resolve_ur
 from harness.types import Dataset
 from harness.views import View
 
-EVALUATION_VERSION = 1  # raise by hand when a change of our code changes metrics
+EVALUATION_VERSION = 2  # raise by hand when a change of our code changes metrics
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,7 @@ class Job:
                 "model": self.source.asked,
                 "splits": [self.dataset.validation.digest, self.dataset.test.digest],
                 "policies": [[one.name, one.aggregation, [view.spec for view in one.views]] for one in self.policies],
+                "class_names": self.dataset.test.class_names,
                 "evaluation": self.config.evaluation.model_dump(),
                 "engine": self.engine,
             }

@@ -44,10 +44,13 @@ def test_the_slope_is_zero_at_the_fit() -> None:
     assert abs(slope) < 1e-8
 
 
-def test_all_right_gives_the_lower_end() -> None:
-    """Where every example is right, sharper is always better: the temperature stops at its lower bound."""
+def test_all_right_says_nothing_of_certainty() -> None:
+    """Where every example is right, sharper is always better and there is no optimum: the temperature stays at 1."""
     log_probs, _ = drawn(1.0)
-    assert fit_temperature(log_probs, log_probs.argmax(axis=1)) == T_MIN
+    labels = log_probs.argmax(axis=1)
+    assert fit_temperature(log_probs, labels) == 1.0
+    labels[0] = log_probs[0].argmin()
+    assert T_MIN <= fit_temperature(log_probs, labels) != 1.0
 
 
 def test_worse_than_chance_gives_the_upper_end() -> None:

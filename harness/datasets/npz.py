@@ -142,7 +142,10 @@ def _scale(images: list[np.ndarray]) -> tuple[int, tuple[str, ...]]:
     floats = [array for array in images if array.dtype.kind == "f"]
     if not floats:
         return 1, ()
-    if max(float(array.max()) for array in floats) <= 1:
+    top = max(float(array.max()) for array in floats)
+    if 1 < top < 2:
+        raise DataError(f"floats reach {top:g}: neither 0..1 nor 0..255; clip them to 0..1 or give the raw pixels")
+    if top <= 1:
         return 255, ("pixels are floats in 0..1: multiplied by 255 and rounded to whole numbers",)
     return 1, ("pixels are floats in 0..255: rounded to whole numbers",)
 

@@ -44,6 +44,8 @@ def make_splits(
     """
     if validation_from not in CHOICES:
         raise ConfigError(unknown_name("validation_from", validation_from, CHOICES))
+    if len(raw.class_names) < 2:
+        raise DataError(f"data set {raw.name} has {len(raw.class_names)} class: telling apart needs at least two")
     if trained_here and raw.train is None:
         raise DataError(
             f"data set {raw.name} has no train split, and the model is to be trained; "

@@ -90,6 +90,7 @@ def detect_output(network: Network, setting: str, values: np.ndarray) -> Output:
         ModelError: where it is neither plainly logits nor plainly probabilities.
     """
     if setting != "auto":
+        _check_output_setting(setting, network.units, values)
         return Output(setting, network.units)
     if network.ending in ("softmax", "sigmoid") and (network.units == 1 or network.ending == "softmax"):
         return Output("probs", network.units)
@@ -106,6 +107,25 @@ def detect_output(network: Network, setting: str, values: np.ndarray) -> Output:
         f"the model ends in {network.ending}: its outputs are recognised neither as logits nor as probabilities; "
         f"set model.output=logits if it was trained from logits, model.output=probs if its rows sum to one"
     )
+
+
+def _check_output_setting(setting: str, units: int, values: np.ndarray) -> None:
+    """Refuses a setting that the values `[n, units]` contradict.
+
+    Raises:
+        ModelError: for `probs` that are no probabilities, or `logits` whose rows all sum to one.
+    """
+    rows = values[np.isfinite(values).all(axis=1)].astype(np.float64)
+    if units == 1 or not len(rows):
+        return
+    probs = rows.min() >= -1e-6 and np.allclose(rows.sum(axis=1), 1, atol=1e-2)
+    if probs != (setting == "probs"):
+        found = (
+            "are probabilities" if probs else f"are no probabilities (they lie in {rows.min():.3g}..{rows.max():.3g})"
+        )
+        raise ModelError(
+            f"model.output={setting}, but the model's outputs {found}: leave model.output out or correct it"
+        )
 
 
 def _load_keras(path: Path, *, trust: bool) -> Any:

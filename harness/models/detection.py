@@ -1,12 +1,14 @@
 """Which preprocessing a foreign network wants, judged by how it does on validation images under each. NumPy only."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from harness.models.preprocessing import PREPROCESSING, Preprocessing
+
+PLAIN = ("none", "unit", "tf")
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,13 +45,15 @@ def choose_preprocessing(
 ) -> tuple[Preprocessing, tuple[str, ...], tuple[str, ...]]:
     """The preprocessing that is wanted, or where None is the best of those tried; what was found; warnings.
 
-    Best is the most accurate; of those that tie with it, the one with the lowest NLL: a network of ReLUs with small
-    biases gives nearly the same classes whatever the scale of its input, and only its confidence shows what is wrong.
+    Best is the most accurate, except for those that are absurdly over-confident: a network of ReLUs with small biases
+    gives nearly the same classes whatever the scale of its input, and only its confidence shows what is wrong. NLL does
+    no more than that, because a wrong scale may temper an over-confident network. Where accuracy does not tell them
+    apart, the plain ranges go before ImageNet's statistics.
     A choice that is far worse than the best is warned of: a wrong input range is silent everywhere else.
     """
     top = max(trials.values(), key=lambda trial: trial.accuracy)
     tied = [name for name in trials if trials[name].ties_with(top)]
-    best = min(tied, key=lambda name: trials[name].nll)
+    best = _best(tied, trials)
     count = len(top.correct)
     listing = ", ".join(f"{name} {_shown(trial)}" for name, trial in trials.items())
     chosen = wanted or PREPROCESSING[best]
@@ -57,7 +61,7 @@ def choose_preprocessing(
         how = f"best on {count} validation images: {listing}"
         others = ", ".join(f"`{name}`" for name in tied if name != best)
         if others:
-            how += f"; in accuracy not told apart from {others}, chosen by NLL: set model.preprocessing if you know it"
+            how += f"; in accuracy not told apart from {others}: set model.preprocessing if you know it"
     else:
         how = "the model rescales pixels itself" if rescales and chosen.name == "none" else "as set"
     notes = (f"model.preprocessing is {chosen.describe()}: {how}",)
@@ -74,6 +78,14 @@ def choose_preprocessing(
         f"set model.preprocessing={best} ({listing})"
     )
     return chosen, notes, (warning,)
+
+
+def _best(tied: Sequence[str], trials: Mapping[str, Trial]) -> str:
+    least = min(trials[name].nll for name in tied)
+    # A greater loss than knowing nothing would add.
+    sane = [name for name in tied if trials[name].nll - least <= math.log(trials[name].num_classes)]
+    plain = [name for name in sane if name in PLAIN]
+    return max(plain or sane, key=lambda name: (trials[name].accuracy, -trials[name].nll))
 
 
 def _shown(trial: Trial) -> str:

@@ -140,3 +140,13 @@ def test_truncated_and_single_array_files_are_refused(tmp_path: Path) -> None:
         with pytest.raises(DataError) as info:
             load_npz(path)
         assert "\n" not in str(info.value)
+
+
+def test_floats_just_above_one_are_refused(tmp_path: Path) -> None:
+    """One overshoot of an interpolation must not turn 0..1 into 0..255, which would make all images black."""
+    images = np.random.default_rng(0).random((8, 4, 4))
+    images[3, 2, 1] = 1.01
+    labels = np.arange(8) % 2
+    np.savez(tmp_path / "over.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    with pytest.raises(DataError, match=r"floats reach 1\.01: neither 0\.\.1 nor 0\.\.255"):
+        load_npz(tmp_path / "over.npz")

@@ -9,7 +9,7 @@ from harness.datasets.arrays import array_split
 from harness.datasets.raw import RawDataset, RawSplit
 from harness.datasets.splits import make_splits
 from harness.errors import ConfigError, DataError
-from harness.types import Dataset, Split
+from harness.types import ArrayImages, Dataset, Split
 
 CLASSES = ("a", "b")
 
@@ -156,3 +156,12 @@ def test_test_only_source_serves_a_checkpoint() -> None:
     made = split(TEST_ONLY, trained_here=False)
     assert made.train is None
     assert len(made.validation) == len(made.test) == 20
+
+
+def test_one_class_is_no_classification() -> None:
+    """One line, before anything is trained."""
+    images = ArrayImages(np.zeros((4, 2, 2, 1), np.uint8))
+    alone = RawSplit(images, np.zeros(4, np.int64))
+    raw = RawDataset("one", ("a",), alone, None, alone)
+    with pytest.raises(DataError, match="at least two"):
+        make_splits(raw, validation_from="auto", validation_fraction=0.5, seed=0, limit_test=None, trained_here=True)
