@@ -7,7 +7,7 @@ from pathlib import Path
 from harness.compose import compose
 from harness.errors import DataError
 from harness.tracking.jobs import log_job
-from harness.tracking.location import pending_jobs, read_marker, resolve_uri
+from harness.tracking.location import Marker, pending_jobs, read_marker, resolve_uri
 
 
 def main(options: argparse.Namespace, overrides: list[str]) -> int:  # noqa: ARG001
@@ -20,11 +20,9 @@ def main(options: argparse.Namespace, overrides: list[str]) -> int:  # noqa: ARG
     folders = pending_jobs(Path(config.output))
     damaged = 0
     for folder in folders:
-        marker = read_marker(folder)
-        elsewhere = marker is None or "tracking.uri" in given
-        uri = resolve_uri(config.tracking.uri if elsewhere or marker is None else marker.uri)
-        renamed = marker is None or "tracking.experiment" in given
-        experiment = config.tracking.experiment if renamed or marker is None else marker.experiment
+        marker = read_marker(folder) or Marker("pending", resolve_uri(config.tracking.uri), config.tracking.experiment)
+        uri = resolve_uri(config.tracking.uri if "tracking.uri" in given else marker.uri)
+        experiment = config.tracking.experiment if "tracking.experiment" in given else marker.experiment
         try:
             print(f"{folder.name}: run {log_job(folder, uri=uri, experiment=experiment)} in {experiment}")
         except DataError as error:
