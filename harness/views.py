@@ -9,7 +9,9 @@ import numpy as np
 
 from harness.errors import ConfigError, DataError
 from harness.fingerprint import fingerprint
-from harness.transforms.base import Transform, spec
+from harness.parameters import spec
+from harness.transforms.base import Transform
+from harness.transforms.random import is_random
 from harness.transforms.resample import resize
 
 
@@ -59,6 +61,19 @@ class View:
         if any(getattr(transform, "resizes", False) for transform in self.transforms):
             result = result if result.shape[1:3] == size else resize(result, size)
         return np.ascontiguousarray(_centre(result, size))
+
+    def outcomes(self) -> "tuple[View, ...] | None":
+        """Every view that the random transforms of the chain can come to, each equally likely.
+
+        The view itself where nothing is random; None where there are infinitely many outcomes.
+        """
+        choices: list[Sequence[tuple[Transform, ...]]] = []
+        for transform in self.transforms:
+            support = transform.support() if is_random(transform) else ((transform,),)
+            if support is None:
+                return None
+            choices.append(support)
+        return tuple(View(tuple(itertools.chain(*chosen))) for chosen in itertools.product(*choices))
 
 
 IDENTITY = View(())

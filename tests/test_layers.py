@@ -10,20 +10,24 @@ PACKAGE = Path(__file__).parent.parent / "harness"
 
 LEVELS = {
     # The ground is values and errors.
-    "": 0, "errors": 0, "types": 1, "fingerprint": 1, "files": 1, "backend": 1,
+    "": 0, "errors": 0, "types": 1, "fingerprint": 1, "files": 1, "backend": 1, "parameters": 1, "logspace": 1,
+    "blas": 1,
     # A room knows the ground and the lower rooms.
-    "transforms": 1, "views": 2,
-    "datasets": 3, "models": 3, "metrics": 3, "intervals": 3, "significance": 3, "store": 3, "policies": 3,
-    # The middle is what brings rooms together
-    "calibration": 4, "inference": 4, "training": 4, "plan": 4, "model_source": 5,
-    "trained_source": 6, "checkpoint_source": 6,
-    # The spine is the numbers and the choice
-    "selection": 5, "evaluation": 5,
-    # The edges are what is written down and shown, and what comes in
-    "records": 6, "record_files": 7, "reproduction": 7, "plots": 7, "config": 7, "terminal": 7, "report": 8,
-    "tracking": 9, "build": 9, "compose": 9, "job_record": 10,
+    "transforms": 2, "views": 3, "corruptions": 3,
+    "intervals": 3, "significance": 3, "calibration": 3, "reliability": 3, "rejection": 3,
+    "variance": 4, "reliability_intervals": 4, "literature": 4,
+    "datasets": 4, "models": 4, "metrics": 4, "store": 4, "policies": 4, "conformal": 4, "diagnostics": 5, "graph": 5,
+    # The middle is what brings rooms together.
+    "inference": 5, "training": 5, "plan": 5, "model_source": 6, "trained_source": 7, "checkpoint_source": 7,
+    # The spine is the numbers and the choice.
+    "firewall": 5, "prediction": 5, "cross_fitting": 6, "selection": 7, "evaluation": 8,
+    # The edges are what is written down and shown, and what comes in.
+    "records": 10, "findings": 11,
+    "search_findings": 12, "record_files": 11, "reproduction": 11, "plots": 11, "config": 11, "terminal": 11,
+    "report": 12, "combination": 12,
+    "tracking": 13, "build": 13, "compose": 13, "job_record": 14,
     # The programs.
-    "runner": 11, "commands": 12, "cli": 13, "__main__": 14,
+    "runner": 15, "commands": 16, "cli": 17, "__main__": 18,
 }  # fmt: skip
 SAME_ROOM = {"augmentation": "models"}  # a room of the training, kept at the top for those who look for it
 DOORS = {

@@ -5,7 +5,8 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
-from harness.transforms.base import Range, Transform
+from harness.parameters import Range
+from harness.transforms.base import Transform
 from harness.transforms.geometric import Grey, check_fill_value
 from harness.transforms.resample import Fill, resample
 
@@ -15,6 +16,9 @@ Position = Literal["center", "top_left", "top_right", "bottom_left", "bottom_rig
 @dataclass(frozen=True)
 class Crop(Transform):
     """A window at the centre or in a corner; a view resizes what is left to the model's input size if they differ.
+
+    So a corner of an image magnified by z is the window in that corner with fraction 1 / z: fastai's corner zooms are
+    fractions of 1 / 1.35, a corner crop of 224 from 256 scaled by 1.04 is one of 224 / (1.04 256).
 
     Attributes:
         position: where the window lies; `center` leaves the odd pixel at the right and at the bottom.

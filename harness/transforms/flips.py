@@ -5,7 +5,8 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from harness.transforms.base import Range, Transform
+from harness.parameters import Range
+from harness.transforms.base import Transform
 
 
 @dataclass(frozen=True)

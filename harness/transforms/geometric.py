@@ -1,7 +1,7 @@
 """Rotation, shift, zoom and shear about the image's centre, at unchanged size.
 
 Signs, as seen on the screen: positive degrees turn counter-clockwise, positive dx moves the content right, positive
-dy moves it down, a factor above one magnifies, a positive shear moves the top to the right.
+dy moves it down, a factor above one magnifies, a positive shear moves the top to the right, or the left side down.
 """
 
 import math
@@ -10,7 +10,8 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
-from harness.transforms.base import Range, Transform
+from harness.parameters import Range
+from harness.transforms.base import Transform
 from harness.transforms.resample import Fill, Interpolation, Matrix, resample
 
 Grey = Annotated[float, Range(0, 255)]
@@ -22,7 +23,7 @@ class Resampled(Transform):
 
     Attributes:
         interpolation: `nearest` or `bilinear`.
-        fill: `constant`, `edge`, `reflect` or `wrap`; `harness.transforms.resample` has the table of equivalents.
+        fill: `constant`, `edge`, `reflect`, `wrap` or `mirror`, as the table in `harness.transforms.resample` has them.
         fill_value: the value of a constant fill, in [0, 255].
     """
 
@@ -97,7 +98,11 @@ class Shift(Resampled):
 
 @dataclass(frozen=True)
 class Zoom(Resampled):
-    """Scale the content about the centre; a factor above one magnifies."""
+    """Scale the content about the centre; a factor above one magnifies.
+
+    What `Scale` (and `multiscale`) of ttach and pytorch-toolbelt does, brought back to the size of the image: cropped
+    about the centre for a factor above one, filled up for one below. A corner of a magnified image is a `crop`.
+    """
 
     factor: Annotated[float, Range(0, open_low=True)]
     kind: ClassVar[str] = "zoom"
@@ -113,14 +118,25 @@ class Zoom(Resampled):
 
 @dataclass(frozen=True)
 class Shear(Resampled):
-    """Lean the content sideways: a row y below the centre moves left by y tan(degrees)."""
+    """Lean the content: a row y below the anchor moves left by y tan(degrees), or a column x to its right up.
+
+    Attributes:
+        degrees: the angle; the shear level v of AutoAugment and its heirs is its tangent.
+        axis: `x` moves rows sideways, `y` moves columns up and down.
+        anchor: what stays where it is: the image's centre, or its top left corner, as AutoAugment has it in Pillow.
+    """
 
     degrees: Annotated[float, Range(-90, 90, open_low=True, open_high=True)]
+    axis: Literal["x", "y"] = "x"
+    anchor: Literal["center", "top_left"] = "center"
     kind: ClassVar[str] = "shear"
 
-    def matrix(self, _h: int, _w: int) -> Matrix:
-        """The inverse shear along x."""
-        return 1.0, math.tan(math.radians(self.degrees)), 0.0, 0.0, 1.0, 0.0
+    def matrix(self, h: int, w: int) -> Matrix:
+        """The inverse shear; a corner lies half a side from the centre."""
+        lean, half = math.tan(math.radians(self.degrees)), 0.5 * (self.anchor == "top_left")
+        if self.axis == "x":
+            return 1.0, lean, lean * half * h, 0.0, 1.0, 0.0
+        return 1.0, 0.0, 0.0, lean, 1.0, lean * half * w
 
     def is_identity(self) -> bool:
         """True for no angle."""

@@ -10,25 +10,28 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from harness.errors import DataError
-from harness.transforms.base import Range, Transform
-from harness.transforms.random import Seed, uniform
+from harness.parameters import Range
+from harness.transforms.base import Transform
+from harness.transforms.pixels import check_channels, clipped, luma
+from harness.transforms.random import RandomTransform, Seed, uniform
 from harness.transforms.resample import Operator, Taps, apply, blocks, folded, operator_of
 
 Factor = Annotated[float, Range(0)]
-LUMA = (np.float32(0.299), np.float32(0.587), np.float32(0.114))  # ITU-R 601-2, as Pillow's mode L
 
 
 @dataclass(frozen=True)
 class Brightness(Transform):
-    """Every value times a factor: 0 is black, 1 the image itself (Pillow's `ImageEnhance.Brightness`)."""
+    """Every value times a factor: 0 is black, 1 the image itself.
+
+    Pillow's `ImageEnhance.Brightness`, and the `Multiply` of ttach and tta_wrapper.
+    """
 
     factor: Factor
     kind: ClassVar[str] = "brightness"
 
     def __call__(self, images: np.ndarray, _indices: np.ndarray, /) -> np.ndarray:
         """Images `[n, h, w, channels]` float32 times `factor`, clipped."""
-        return _clipped(images * np.float32(self.factor))
+        return clipped(images * np.float32(self.factor))
 
     def is_identity(self) -> bool:
         """True for factor one."""
@@ -42,22 +45,35 @@ class Contrast(Transform):
     result = mean + factor * (image - mean), with the mean of the luma (0.299 R + 0.587 G + 0.114 B) over the image,
     not rounded: torchvision's `adjust_contrast`. Pillow's `ImageEnhance.Contrast` is the same with the mean rounded.
     Without three channels the mean is taken over all values.
+
+    Attributes:
+        factor: what the distance is multiplied by.
+        per_channel: each channel about its own mean, as `tf.image.adjust_contrast` (tta_wrapper's contrast) does.
     """
 
     factor: Factor
+    per_channel: bool = False
     kind: ClassVar[str] = "contrast"
 
     def __call__(self, images: np.ndarray, _indices: np.ndarray, /) -> np.ndarray:
         """Images `[n, h, w, channels]` float32 with their contrast changed, clipped."""
-        grey = luma(images) if images.shape[3] == 3 else images
-        # A plain row a image, summed in one order, so that the mean has the same bits in every batch.
-        rows = np.ascontiguousarray(grey).reshape(len(images), -1)
-        mean = rows.mean(axis=1, dtype=np.float64).astype(np.float32)[:, None, None, None]
-        return _clipped(mean + np.float32(self.factor) * (images - mean))
+        mean = self._means(images)
+        return clipped(mean + np.float32(self.factor) * (images - mean))
 
     def is_identity(self) -> bool:
         """True for factor one."""
         return self.factor == 1
+
+    def _means(self, images: np.ndarray) -> np.ndarray:
+        """`[n, 1, 1, 1 or channels]` float32."""
+        if self.per_channel:
+            planes = images.transpose(0, 3, 1, 2)
+        else:
+            planes = (luma(images) if images.shape[3] == 3 else images)[:, None]
+        # A plain row each, summed in one order, so that a mean has the same bits in every batch.
+        rows = np.ascontiguousarray(planes).reshape(*planes.shape[:2], -1)
+        means: np.ndarray = rows.mean(axis=2, dtype=np.float64).astype(np.float32)
+        return means[:, None, None, :]
 
 
 @dataclass(frozen=True)
@@ -74,13 +90,9 @@ class Saturation(Transform):
         Raises:
             DataError: where the images have other than three channels.
         """
-        if images.shape[3] != 3:
-            raise DataError(
-                f"{self.label()} needs RGB images with 3 channels, got {images.shape[3]}; "
-                f"leave it out of the policies for this data set"
-            )
+        check_channels(self, images)
         grey = luma(images)
-        return _clipped(grey + np.float32(self.factor) * (images - grey))
+        return clipped(grey + np.float32(self.factor) * (images - grey))
 
     def is_identity(self) -> bool:
         """True for factor one."""
@@ -96,7 +108,7 @@ class Gamma(Transform):
 
     def __call__(self, images: np.ndarray, _indices: np.ndarray, /) -> np.ndarray:
         """Images `[n, h, w, channels]` float32 through the power law."""
-        return _clipped(np.float32(255) * np.power(images / np.float32(255), np.float32(self.gamma)))
+        return clipped(np.float32(255) * np.power(images / np.float32(255), np.float32(self.gamma)))
 
     def is_identity(self) -> bool:
         """True for gamma one."""
@@ -104,7 +116,7 @@ class Gamma(Transform):
 
 
 @dataclass(frozen=True)
-class GaussianNoise(Transform):
+class GaussianNoise(RandomTransform):
     """Independent normal noise on every value, the same for an example whenever it is asked for.
 
     Attributes:
@@ -127,7 +139,7 @@ class GaussianNoise(Transform):
             draws = uniform(indices[block], size, salt=self.kind, seed=self.seed, copy=self.copy)
             noise = self.std * ndtri(np.maximum(draws, 2.0**-54))  # a draw of 0 would be minus infinity
             result[block] = images[block] + noise.astype(np.float32).reshape(images[block].shape)
-        return _clipped(result)
+        return clipped(result)
 
     def is_identity(self) -> bool:
         """True for no noise."""
@@ -159,12 +171,6 @@ class GaussianBlur(Transform):
         return self.sigma == 0
 
 
-def luma(images: np.ndarray) -> np.ndarray:
-    """The grey value of RGB images: `[n, h, w, 3]` to `[n, h, w, 1]` float32."""
-    red, green, blue = (images[..., channel : channel + 1] for channel in range(3))
-    return LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
-
-
 @lru_cache(maxsize=64)
 def _blur_operator(length: int, sigma: float) -> Operator:
     radius = int(4 * sigma + 0.5)
@@ -173,7 +179,3 @@ def _blur_operator(length: int, sigma: float) -> Operator:
     indices = folded(np.arange(length)[:, None] + offsets, length, "reflect")
     weights = np.tile((kernel / kernel.sum()).astype(np.float32), (length, 1))
     return operator_of(Taps(indices, weights, np.zeros(length, np.float32)), length)
-
-
-def _clipped(images: np.ndarray) -> np.ndarray:
-    return np.clip(images, 0, 255, out=images)

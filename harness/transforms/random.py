@@ -10,11 +10,13 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Protocol, TypeGuard
 
 import numpy as np
 
-from harness.transforms.base import Range, Transform
+from harness.parameters import Range
+from harness.transforms.base import Transform
+from harness.transforms.flips import HorizontalFlip, Rotate90, VerticalFlip
 from harness.transforms.geometric import Resampled
 from harness.transforms.resample import blocks, resample_each
 
@@ -38,8 +40,32 @@ def uniform(indices: np.ndarray, k: int, *, salt: str, seed: int, copy: int) -> 
     return (raw >> np.uint64(11)) * 2.0**-53
 
 
+class RandomTransform(Transform, Protocol):
+    """A transform that draws for each example.
+
+    Attributes:
+        seed, copy: which draw; a subclass has both among its fields.
+    """
+
+    seed: Seed
+    copy: Seed
+
+    def support(self) -> tuple[tuple[Transform, ...], ...] | None:
+        """Everything that can be drawn, where that is finite and equally likely; None elsewhere.
+
+        Each outcome is a chain of deterministic transforms, the empty chain the image itself. The mean over the
+        outcomes is the limit of infinitely many copies, without a draw; it is the same for every seed and copy.
+        """
+        return None
+
+
+def is_random(transform: Transform) -> TypeGuard[RandomTransform]:
+    """True for a transform that draws."""
+    return RandomTransform in type(transform).__mro__
+
+
 @dataclass(frozen=True)
-class RandomFlip(Transform):
+class RandomFlip(RandomTransform):
     """Each example is mirrored, or not, with even chances.
 
     Attributes:
@@ -62,13 +88,19 @@ class RandomFlip(Transform):
         result[upended] = result[upended][:, ::-1]
         return result
 
+    def support(self) -> tuple[tuple[Transform, ...], ...]:
+        """The image, and the mirror images that are tossed for; both at once are half a turn."""
+        mirrored: list[tuple[Transform, ...]] = [(HorizontalFlip(),)] if self.horizontal else []
+        upended: list[tuple[Transform, ...]] = [(VerticalFlip(),)] if self.vertical else []
+        return ((), *mirrored, *upended, *([(Rotate90(2),)] if self.horizontal and self.vertical else []))
+
     def is_identity(self) -> bool:
         """True when there is nothing to toss for."""
         return not (self.horizontal or self.vertical)
 
 
 @dataclass(frozen=True)
-class RandomAffine(Resampled):
+class RandomAffine(Resampled, RandomTransform):
     """Each example draws its own rotation, shift, shear, zoom and flips, as Keras' `ImageDataGenerator` has them.
 
     Draws are uniform and symmetric, with the signs and the order of `ImageDataGenerator.apply_transform`: the
@@ -141,8 +173,8 @@ class RandomAffine(Resampled):
 def _matrices(drawn: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
     """Inverse maps (xx, xy, x0, yx, yy, y0), each `[n, 1, 1]`: rotation, shift, shear, zoom, then flips."""
     d = {name: values[:, None, None] for name, values in drawn.items()}
-    cos, sin = _cos_sin(d["theta"])
-    squeeze, lean = _cos_sin(d["shear"])
+    cos, sin = cos_sin(d["theta"])
+    squeeze, lean = cos_sin(d["shear"])
     x_scale = d["zx"] * np.where(d["flip_horizontal"], -1, 1)
     y_scale = d["zy"] * np.where(d["flip_vertical"], -1, 1)
     return (
@@ -155,7 +187,7 @@ def _matrices(drawn: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
     )
 
 
-def _cos_sin(degrees: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def cos_sin(degrees: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Cosine and sine, one number at a time: the vectorised ones may end in other bits in another batch."""
     angles = np.radians(degrees).ravel().tolist()
     return (

@@ -4,18 +4,29 @@ Other people's packages add kinds through the entry-point group `harness.transfo
 of `harness.transforms.base.Transform`); a name of our own cannot be replaced.
 """
 
-import dataclasses
-import json
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from harness.errors import ConfigError, unknown_name
-from harness.transforms import crops, flips, geometric, photometric, random
-from harness.transforms.base import Transform, choices, hints, number, parameters, refusal
+from harness.parameters import make, parameters_text
+from harness.transforms import (
+    augmix,
+    colour,
+    compression,
+    crops,
+    filters,
+    flips,
+    geometric,
+    occlusion,
+    photometric,
+    randaugment,
+    random,
+    random_crop,
+    tonal,
+)
+from harness.transforms.base import Transform
 
 GROUP = "harness.transforms"
 
@@ -37,8 +48,24 @@ TRANSFORMS: dict[str, type[Transform]] = {
         photometric.Gamma,
         photometric.GaussianNoise,
         photometric.GaussianBlur,
+        tonal.Add,
+        tonal.Invert,
+        tonal.Solarize,
+        tonal.Posterize,
+        tonal.Equalize,
+        tonal.Autocontrast,
+        colour.Grayscale,
+        colour.Hue,
+        filters.Sharpness,
+        filters.PilBlur,
+        occlusion.Cutout,
+        compression.Jpeg,
         random.RandomFlip,
         random.RandomAffine,
+        random_crop.RandomCrop,
+        random_crop.RandomResizedCrop,
+        randaugment.RandAugment,
+        augmix.AugMix,
     )
 }
 
@@ -63,47 +90,14 @@ def make_transform(kind: str, params: Mapping[str, Any]) -> Transform:
     Raises:
         ConfigError: for an unknown kind or parameter, a missing one, a wrong type, or a value out of range.
     """
-    cls = transform_class(kind)
-    known = hints(cls)
-    for name in params:
-        if name not in known:
-            raise ConfigError(f"transform {kind}: {unknown_name('parameter', str(name), known)}")
-    needed = [field.name for field in parameters(cls) if _is_required(field)]
-    if missing := [name for name in needed if name not in params]:
-        raise ConfigError(f"transform {kind} needs {', '.join(missing)}; its parameters: {_parameters_text(cls)}")
-    values = {name: _checked(kind, name, known[name], value) for name, value in params.items()}
-    try:
-        return cls(**values)
-    except ValueError as error:
-        raise ConfigError(f"transform {kind}: {error}") from error
+    return make(transform_class(kind), params, noun="transform")
 
 
 def describe() -> list[tuple[str, str, bool]]:
     """For each kind: its name, its parameters with ranges and defaults, and whether it needs RGB."""
     classes = {**{kind: _load(entry) for kind, entry in _plugins().items()}, **TRANSFORMS}
     ordered = [*TRANSFORMS, *sorted(set(classes) - set(TRANSFORMS))]
-    return [(kind, _parameters_text(classes[kind]), classes[kind].needs_rgb) for kind in ordered]
-
-
-def _checked(kind: str, name: str, hint: Any, value: Any) -> Any:
-    """A value of the annotated type. JSON in between, because there a list may stand for a tuple, strictly."""
-    try:
-        return TypeAdapter(hint).validate_json(json.dumps(value), strict=True)
-    except (ValidationError, TypeError, ValueError) as error:
-        raise ConfigError(f"transform {kind}: {refusal(name, hint, given=value)}") from error
-
-
-def _parameters_text(cls: type[Transform]) -> str:
-    return ", ".join(_parameter_text(field, hints(cls)[field.name]) for field in parameters(cls))
-
-
-def _parameter_text(field: dataclasses.Field[Any], hint: Any) -> str:
-    default = "" if _is_required(field) else f"={number(field.default)}"
-    return f"{field.name}{default}{choices(hint)}"
-
-
-def _is_required(field: dataclasses.Field[Any]) -> bool:
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    return [(kind, parameters_text(classes[kind]), classes[kind].needs_rgb) for kind in ordered]
 
 
 @lru_cache(maxsize=1)

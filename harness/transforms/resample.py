@@ -12,9 +12,11 @@ What lies outside the source:
     edge       a a | a b c d | d d        nearest          edge        nearest
     reflect    b a | a b c d | d c        reflect          symmetric   reflect
     wrap       c d | a b c d | a b        grid-wrap        wrap        wrap (2)
+    mirror     c b | a b c d | c b        mirror           reflect     none
 
 (1) Keras takes the fill value alone as soon as a place lies beyond the outermost pixel centres; here the outermost
-pixels blend with it over one pixel. (2) Keras makes the first and the last pixel coincide.
+pixels blend with it over one pixel. (2) Keras makes the first and the last pixel coincide. PyTorch's padding calls
+`mirror` reflect, as NumPy does.
 
 `Taps` are the whole description, free of any backend. They run as a sparse matrix times images laid out pixels
 first, which adds the same products in the same order for every example, so that no bit depends on the batch.
@@ -28,7 +30,7 @@ from typing import Any, Literal
 import numpy as np
 
 Interpolation = Literal["nearest", "bilinear"]
-Fill = Literal["constant", "edge", "reflect", "wrap"]
+Fill = Literal["constant", "edge", "reflect", "wrap", "mirror"]
 Matrix = tuple[float, float, float, float, float, float]  # xx, xy, x0, yx, yy, y0
 
 BLOCK = 2**17  # numbers in work at a time: they stay in the processor's cache, and memory stays flat in the batch
@@ -208,5 +210,8 @@ def folded(places: np.ndarray, length: int, fill: Fill) -> np.ndarray:
     elif fill == "reflect":
         places = places % (2 * length)
         places = np.minimum(places, 2 * length - 1 - places)
+    elif fill == "mirror" and length > 1:
+        places = places % (2 * length - 2)
+        places = np.minimum(places, 2 * length - 2 - places)
     inside: np.ndarray = np.clip(places, 0, length - 1)
     return inside.astype(np.int32)

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+import scipy.ndimage
 
 from harness.transforms.crops import Crop, PadCrop
+from harness.views import View
 
 IMAGE = np.arange(1, 21, dtype=np.float32).reshape(1, 4, 5, 1)
 ONE = np.arange(1)
-NUMPY_MODES = {"constant": "constant", "edge": "edge", "reflect": "symmetric", "wrap": "wrap"}
+NUMPY_MODES = {"constant": "constant", "edge": "edge", "reflect": "symmetric", "wrap": "wrap", "mirror": "reflect"}
 
 
 @pytest.mark.parametrize(
@@ -31,6 +33,21 @@ def test_crop_of_the_usual_load_size_is_the_usual_input_size() -> None:
     window = Crop("center", 0.875)(rows, ONE)
     assert window.shape == (1, 224, 224, 1)
     assert window[0, [0, -1], 0, 0].tolist() == [16, 239]
+
+
+@pytest.mark.parametrize(("position", "start"), [("top_left", (0, 0)), ("bottom_right", (7, 7)), ("top_right", (0, 7))])
+def test_corner_zooms_are_crops(position: str, start: tuple[int, int]) -> None:
+    """The corner zoom of fastai, by 1.35, shows 1 / 1.35 of each side, in a corner, and fills the image with it.
+
+    Against scipy.ndimage at the places of that map; the outermost pixels, where a zoom would look over the window's
+    border, aside. 27 / 1.35 is 20: where a side does not divide, the window is rounded to whole pixels.
+    """
+    images = np.random.default_rng(0).integers(0, 256, (1, 27, 27, 1)).astype(np.uint8)
+    ours = View((Crop(position, 1 / 1.35),))(images, ONE, size=(27, 27))
+    places = [first + (np.arange(27) + 0.5) / 1.35 - 0.5 for first in start]
+    grid = np.meshgrid(*places, indexing="ij")
+    expected = scipy.ndimage.map_coordinates(images[0, :, :, 0].astype(np.float64), grid, order=1, mode="nearest")
+    assert np.abs(ours[0, :, :, 0] - expected)[1:-1, 1:-1].max() < 1e-3
 
 
 def test_an_odd_pixel_is_left_at_the_right_and_at_the_bottom() -> None:

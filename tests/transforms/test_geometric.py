@@ -14,7 +14,13 @@ from harness.transforms.resample import resize
 
 ROW = np.array([10, 20, 30, 40], np.float32)[None, None, :, None]
 IMAGE = np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]], np.float32)[None, :, :, None]
-SCIPY_MODES = {"constant": "grid-constant", "edge": "nearest", "reflect": "reflect", "wrap": "grid-wrap"}
+SCIPY_MODES = {
+    "constant": "grid-constant",
+    "edge": "nearest",
+    "reflect": "reflect",
+    "wrap": "grid-wrap",
+    "mirror": "mirror",
+}
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -34,6 +40,7 @@ def run(transform: Resampled, images: np.ndarray) -> np.ndarray:
         ("edge", [10, 10, 10, 20], [30, 40, 40, 40]),
         ("reflect", [20, 10, 10, 20], [30, 40, 40, 30]),
         ("wrap", [30, 40, 10, 20], [30, 40, 10, 20]),
+        ("mirror", [30, 20, 10, 20], [30, 40, 30, 20]),
     ],
 )
 def test_shift_moves_the_content_and_fills_what_is_left(fill: str, right: list[int], left: list[int]) -> None:
@@ -46,6 +53,14 @@ def test_shift_down_and_up() -> None:
     """Positive dy moves the content down."""
     assert run(Shift(0, 1), IMAGE)[0, :, :, 0].tolist() == [[1, 2, 3], [1, 2, 3], [4, 5, 6]]
     assert run(Shift(0, -1), IMAGE)[0, :, :, 0].tolist() == [[4, 5, 6], [7, 8, 9], [7, 8, 9]]
+
+
+def test_a_mirror_further_away_than_the_image_is_wide() -> None:
+    """The row goes forth and back without end, as numpy.pad has it; a single pixel is all there is to see."""
+    for dx in (5, 9, -14):
+        padded = np.pad(ROW[0, 0, :, 0], 20, mode="reflect")
+        assert run(Shift(dx, 0, fill="mirror"), ROW)[0, 0, :, 0].tolist() == padded[20 - dx : 24 - dx].tolist()
+    assert run(Shift(0, 3, fill="mirror"), ROW).tolist() == ROW.tolist()
 
 
 def test_half_a_pixel_is_the_mean_of_two() -> None:
@@ -80,6 +95,32 @@ def test_shear_moves_the_top_to_the_right() -> None:
     assert np.allclose(sheared, [[0, 1, 2], [4, 5, 6], [8, 9, 0]], atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"axis": "y"}, [[0, 2, 6], [1, 5, 9], [4, 8, 0]]),
+        ({"anchor": "top_left"}, [[1.5, 2.5, 1.5], [5.5, 3, 0], [4.5, 0, 0]]),
+        ({"axis": "y", "anchor": "top_left"}, [[2.5, 6.5, 4.5], [5.5, 4, 0], [3.5, 0, 0]]),
+    ],
+)
+def test_shear_along_y_and_about_a_corner(options: dict[str, str], expected: list[list[float]]) -> None:
+    """Columns to the right move up; about the corner a pixel's middle is moved by its distance, half a pixel and on."""
+    assert np.allclose(run(Shear(45, fill="constant", **options), IMAGE)[0, :, :, 0], expected, atol=1e-5)
+
+
+def test_shears_of_old_are_the_default() -> None:
+    """A shear without an axis is along x and about the centre, and is called as before."""
+    assert Shear(12).label() == "shear(12)"
+    assert Shear(12, axis="y").label() == "shear(12,axis=y)"
+    assert Shear(12) == Shear(12, axis="x", anchor="center")
+
+
+def test_rotation_by_hand() -> None:
+    """At 45 degrees a plane stays a plane; a corner shows what lies 1.41 from the centre, cut off at the edge."""
+    expected = [[2, 3.5858, 6], [2.1716, 5, 7.8284], [4, 6.4142, 8]]
+    assert np.allclose(run(Rotate(45), IMAGE)[0, :, :, 0], expected, atol=1e-4)
+
+
 @pytest.mark.parametrize(("degrees", "turns"), [(90, 1), (180, 2), (-90, 3)])
 @pytest.mark.parametrize("side", [4, 5])
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
@@ -93,7 +134,12 @@ def test_right_angles_are_quarter_turns(degrees: float, turns: int, side: int, i
 @pytest.mark.parametrize("fill", SCIPY_MODES)
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
 @pytest.mark.parametrize(
-    "transform", [Rotate(17), Rotate(-133), Shift(1.3, -2.6), Zoom(1.3), Zoom(0.6), Shear(20)], ids=lambda t: t.label()
+    "transform",
+    [
+        *[Rotate(17), Rotate(-133), Shift(1.3, -2.6), Zoom(1.3), Zoom(0.6)],
+        *[Shear(20), Shear(20, axis="y"), Shear(-9, anchor="top_left")],
+    ],
+    ids=lambda t: t.label(),
 )
 def test_agrees_with_scipy(transform: Resampled, interpolation: str, fill: str) -> None:
     """The same map through scipy.ndimage.affine_transform, in every mode and interpolation, within 1e-3 of 255."""
@@ -133,6 +179,17 @@ def test_shear_agrees_with_pillow() -> None:
     assert np.allclose(ours[2:-2, 4:-4], np.asarray(expected)[2:-2, 4:-4], atol=0.01)
 
 
+@pytest.mark.parametrize(("axis", "level"), [("x", 0.3), ("x", -0.1), ("y", 0.22), ("y", -0.3)])
+def test_shear_about_the_corner_agrees_with_pillow(axis: str, level: float) -> None:
+    """AutoAugment's ShearX and ShearY: coefficients (1, level, 0, 0, 1, 0) and (1, 0, 0, level, 1, 0)."""
+    image = noise(1, 17, 21, 1)
+    matrix = (1, level, 0, 0, 1, 0) if axis == "x" else (1, 0, 0, level, 1, 0)
+    pillow = Image.fromarray(image[0, :, :, 0]).transform((21, 17), Image.AFFINE, matrix, Image.NEAREST)
+    degrees = math.degrees(math.atan(level))
+    ours = run(Shear(degrees, axis=axis, anchor="top_left", interpolation="nearest", fill="constant"), image)
+    assert np.array_equal(ours[0, :, :, 0], np.asarray(pillow))
+
+
 @pytest.mark.parametrize("size", [(14, 20), (5, 6)])
 def test_resize_has_half_pixel_centres(size: tuple[int, int]) -> None:
     """Upwards as Pillow's BILINEAR; downwards, where Pillow averages, as scipy.ndimage at the same places."""
@@ -164,7 +221,10 @@ def test_no_ops_say_so(transform: Resampled) -> None:
         (lambda: Rotate(float("nan")), "degrees must be a number"),
         (lambda: Zoom(0), r"factor must be a number in \(0, inf\), got 0"),
         (lambda: Shear(90), "degrees must be a number"),
-        (lambda: Shift(1, 0, fill="nearest"), "fill must be one of constant, edge, reflect, wrap, got 'nearest'"),
+        (
+            lambda: Shift(1, 0, fill="nearest"),
+            "fill must be one of constant, edge, reflect, wrap, mirror, got 'nearest'",
+        ),
         (lambda: Shift(1, 0, fill="edge", fill_value=3), "fill_value=3 has a meaning with fill=constant only"),
         (lambda: Shift(float("inf"), 0), "dx must be a number"),
     ],

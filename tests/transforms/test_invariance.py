@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from harness.errors import DataError
 from harness.transforms.base import Transform
 from harness.transforms.registry import TRANSFORMS, make_transform
 
@@ -23,19 +24,37 @@ PARAMS = [
     ("gamma", {"gamma": 0.7}),
     ("gaussian_noise", {"std": 20}),
     ("gaussian_blur", {"sigma": 0.8}),
+    ("contrast", {"factor": 0.4, "per_channel": True}),
+    ("shear", {"degrees": -15, "axis": "y", "anchor": "top_left", "fill": "mirror"}),
+    ("add", {"value": 40}),
+    ("invert", {}),
+    ("solarize", {"threshold": 100}),
+    ("posterize", {"bits": 3}),
+    ("equalize", {}),
+    ("autocontrast", {"cutoff": 20}),
+    ("grayscale", {}),
+    ("hue", {"degrees": 70}),
+    ("sharpness", {"factor": 1.9}),
+    ("pil_blur", {}),
+    ("cutout", {"size": 5, "x": 0.1, "fill_value": 90}),
+    ("jpeg", {"quality": 30}),
     ("random_flip", {"vertical": True}),
     (
         "random_affine",
         {"rotation_range": 20, "zoom_range": 0.1, "shear_range": 5, "height_shift_range": 0.1, "fill": "constant"},
     ),
+    ("random_crop", {"pad": 3, "fill": "reflect"}),
+    ("random_resized_crop", {"scale_low": 0.3}),
+    *[("rand_augment", {"num_ops": 5, "copy": copy}) for copy in range(6)],
+    ("aug_mix", {"severity": 10}),
 ]
 N = 64
 EVERY = [pytest.param(make_transform(kind, params), id=f"{kind}-{i}") for i, (kind, params) in enumerate(PARAMS)]
 
 
 def images(channels: int) -> np.ndarray:
-    """Noise with black and white, 11 x 11 so that no vector length divides it, float32 in [0, 255]."""
-    values = np.random.default_rng(1).integers(-40, 296, (N, 11, 11, channels))
+    """Noise with black and white, 19 x 19 so that no vector length divides it, float32 in [0, 255]."""
+    values = np.random.default_rng(1).integers(-40, 296, (N, 19, 19, channels))
     return np.clip(values, 0, 255).astype(np.float32)
 
 
@@ -57,12 +76,33 @@ def test_pixels_do_not_depend_on_the_batch(transform: Transform, channels: int) 
     order = np.random.default_rng(2).permutation(N)
     assert np.array_equal(singles, whole)
     assert np.array_equal(transform(batch[order], indices[order]), whole[order])
+    assert np.array_equal(transform(np.tile(batch, (3, 1, 1, 1)), np.tile(indices, 3)), np.tile(whole, (3, 1, 1, 1)))
     assert np.array_equal(np.concatenate([transform(batch[:7], indices[:7]), transform(batch[7:], indices[7:])]), whole)
     assert whole.dtype == np.float32
     assert whole.min() >= 0
     assert whole.max() <= 255
     assert not np.array_equal(whole, before)
     assert np.array_equal(batch, before)
+
+
+@pytest.mark.parametrize("transform", EVERY)
+def test_memory_layout_and_shape_do_not_matter(transform: Transform) -> None:
+    """A mirrored view of an array, as the link before it in a chain may hand on, gives the bits of its copy; oblong."""
+    mirrored, indices = images(3)[:9, ::-1, 2:-5], np.arange(9)
+    result = transform(mirrored, indices)
+    assert np.array_equal(result, transform(mirrored.copy(), indices))
+    if not transform.resizes and transform.kind != "rotate90":
+        assert result.shape == mirrored.shape
+
+
+@pytest.mark.parametrize("transform", [param for param in EVERY if param.values[0].needs_rgb])
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_what_needs_colour_says_so(transform: Transform, channels: int) -> None:
+    """One line names the transform, what it needs and what it got."""
+    with pytest.raises(DataError) as caught:
+        transform(images(1).repeat(channels, axis=3), np.arange(N))
+    assert f"needs RGB images with 3 channels, got {channels}" in str(caught.value)
+    assert str(caught.value).startswith(transform.label())
 
 
 @pytest.mark.parametrize("transform", EVERY)

@@ -30,6 +30,21 @@ def test_contrast_stretches_about_the_mean() -> None:
     assert run(Contrast(0.5), GREY)[0, :, :, 0].tolist() == [[45, 95], [145, 75]]
 
 
+def test_contrast_of_colours_is_about_the_luma() -> None:
+    """Lumas 29.9 and 22.8 have the mean 26.35; each channel about its own mean stretches 100 and 0 about 50."""
+    image = np.array([[[100, 0, 0], [0, 0, 200]]], np.float32)[None]
+    expected = [[63.175, 13.175, 13.175], [13.175, 13.175, 113.175]]
+    assert np.allclose(run(Contrast(0.5), image)[0, 0], expected, atol=1e-4)
+    own = [[75, 0, 50], [25, 0, 150]]
+    assert run(Contrast(0.5, per_channel=True), image)[0, 0].tolist() == own
+
+
+def test_saturation_by_hand() -> None:
+    """The luma of (200, 100, 0) is 118.5; half the saturation halves the distances from it."""
+    image = np.array([200, 100, 0], np.float32)[None, None, None]
+    assert np.allclose(run(Saturation(0.5), image), [159.25, 109.25, 59.25], atol=1e-4)
+
+
 def test_contrast_keeps_images_apart() -> None:
     """The mean is each image's own."""
     images = np.concatenate([GREY, GREY / 2])
@@ -70,6 +85,13 @@ def test_blur_agrees_with_scipy() -> None:
     for sigma in (0.5, 1.3, 5.0):
         expected = scipy.ndimage.gaussian_filter(COLOUR[0].astype(np.float64), (sigma, sigma, 0))
         assert np.allclose(run(GaussianBlur(sigma), COLOUR)[0], expected, atol=1e-3)
+
+
+def test_blur_by_hand() -> None:
+    """Sigma a half: weights 1, e^-2 and e^-8 over their sum 1.271342; the left edge shows the point again."""
+    row = np.array([0, 200, 0, 0, 0], np.float32)[None, None, :, None]
+    expected = [21.3429, 157.3141, 21.2902, 0.0528, 0]
+    assert np.allclose(run(GaussianBlur(0.5), row).ravel(), expected, atol=1e-3)
 
 
 def test_blur_spreads_a_point_as_a_gaussian() -> None:

@@ -8,6 +8,7 @@ import scipy.stats
 
 from harness.transforms.flips import HorizontalFlip
 from harness.transforms.random import RandomAffine, RandomFlip, uniform
+from harness.views import View
 
 TUTORIAL = {
     "rotation_range": 25,
@@ -74,6 +75,17 @@ def test_random_flip_in_two_directions_reaches_all_four() -> None:
         (1, 2, 3, 4), (2, 1, 4, 3), (3, 4, 1, 2), (4, 3, 2, 1),
     }  # fmt: skip
     assert (batch.reshape(100, 4) == [1, 2, 3, 4]).all()
+
+
+@pytest.mark.parametrize(("horizontal", "vertical", "outcomes"), [(True, False, 2), (False, True, 2), (True, True, 4)])
+def test_random_flip_offers_all_that_it_may_draw(horizontal: bool, vertical: bool, outcomes: int) -> None:
+    """The chains of the support are, bit for bit, the images that are drawn; an affine draw has no finite support."""
+    flip = RandomFlip(horizontal, vertical)
+    batch = np.repeat(images(1), 200, axis=0)
+    expected = {View(chain)(batch[:1], np.arange(1), size=(12, 12)).tobytes() for chain in flip.support()}
+    assert len(flip.support()) == len(expected) == outcomes
+    assert {image.tobytes() for image in flip(batch, np.arange(200))} == expected
+    assert RandomAffine(rotation_range=5).support() is None
 
 
 def test_a_copy_does_not_know_how_many_there_are() -> None:

@@ -10,18 +10,19 @@ import numpy as np
 import pytest
 
 from harness.errors import ConfigError
+from harness.parameters import Range, spec
 from harness.transforms import registry
-from harness.transforms.base import Range, Transform, spec
+from harness.transforms.base import Transform
 from harness.transforms.geometric import Rotate, Shift
 
 
 @dataclass(frozen=True)
-class Invert(Transform):
+class Negative(Transform):
     """A transform of somebody else's package."""
 
     levels: tuple[float, float] = (0.0, 255.0)
     amount: Annotated[float, Range(0, 1)] = 1.0
-    kind: ClassVar[str] = "invert"
+    kind: ClassVar[str] = "negative"
 
     def __call__(self, images: np.ndarray, _indices: np.ndarray, /) -> np.ndarray:
         """The negative."""
@@ -30,11 +31,11 @@ class Invert(Transform):
 
 @pytest.fixture
 def plugin(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An installed package that offers `invert` and one that offers something else."""
+    """An installed package that offers `negative` and one that offers something else."""
     points = {
-        "invert": EntryPoint("invert", f"{__name__}:Invert", registry.GROUP),
+        "negative": EntryPoint("negative", f"{__name__}:Negative", registry.GROUP),
         "broken": EntryPoint("broken", "no_such_module:Thing", registry.GROUP),
-        "alias": EntryPoint("alias", f"{__name__}:Invert", registry.GROUP),
+        "alias": EntryPoint("alias", f"{__name__}:Negative", registry.GROUP),
     }
     monkeypatch.setattr(registry, "_plugins", lambda: points)
 
@@ -112,11 +113,11 @@ def test_refuses_in_one_line(kind: str, params: dict[str, Any], said: str) -> No
 @pytest.mark.usefixtures("plugin")
 def test_transforms_of_other_packages_are_found() -> None:
     """An entry point's class is made, checked and described like our own; a list stands for a tuple."""
-    made = registry.make_transform("invert", {"levels": [0, 200]})
-    assert made == Invert((0.0, 200.0))
-    assert spec(made) == {"kind": "invert", "levels": [0.0, 200.0], "amount": 1.0}
+    made = registry.make_transform("negative", {"levels": [0, 200]})
+    assert made == Negative((0.0, 200.0))
+    assert spec(made) == {"kind": "negative", "levels": [0.0, 200.0], "amount": 1.0}
     with pytest.raises(ConfigError, match=r"amount must be a number in \[0, 1\], got 2"):
-        registry.make_transform("invert", {"amount": 2})
+        registry.make_transform("negative", {"amount": 2})
 
 
 @pytest.mark.usefixtures("plugin")
