@@ -67,6 +67,8 @@ class Split:
         class_names: C names, in label order.
         digest: SHA-256 over the images' bytes and the labels, 64 hex digits.
         files: one path per example (relative to the data set's folder) where examples are files, else empty.
+        ids: `[N]` strings, one example's name within the data set whatever the split it is in; without any, the
+            split's name and the example's place.
     """
 
     name: str
@@ -75,8 +77,13 @@ class Split:
     class_names: tuple[str, ...]
     digest: str
     files: tuple[str, ...] = ()
+    ids: np.ndarray = field(default_factory=lambda: np.empty(0, np.str_))
 
     def __post_init__(self) -> None:
+        if len(self.ids) == 0:
+            object.__setattr__(self, "ids", example_ids(self.name, len(self.labels)))
+        if len(self.ids) != len(self.labels):
+            raise DataError(f"split {self.name}: {len(self.ids)} ids but {len(self.labels)} labels")
         if len(self.images) != len(self.labels):
             raise DataError(f"split {self.name}: {len(self.images)} images but {len(self.labels)} labels")
         if len(self.labels) == 0:
@@ -99,11 +106,17 @@ class Split:
         return len(self.labels)
 
 
+def example_ids(source: str, count: int) -> np.ndarray:
+    """Names `[count]` of the examples of a source that names none: `test/17`."""
+    return np.char.add(f"{source}/", np.arange(count).astype(np.str_))
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A data set's splits, and what was decided about them in sentences for the log.
 
-    `train` is None where the source has none; `validation` and `test` are always there and disjoint.
+    `train` is None where the source has none; `validation` and `test` are always there and disjoint. `slices` are
+    corrupted copies of test, named e.g. `test@fog:3`.
     """
 
     name: str
@@ -111,11 +124,17 @@ class Dataset:
     validation: Split
     test: Split
     notes: tuple[str, ...] = ()
+    slices: tuple[Split, ...] = ()
 
     @property
     def num_classes(self) -> int:
         """C."""
         return self.test.num_classes
+
+    @property
+    def evaluated(self) -> tuple[str, ...]:
+        """The names of the splits that are predicted."""
+        return "validation", "test", *(split.name for split in self.slices)
 
     def split(self, name: str) -> Split:
         """The split called `name`.
@@ -123,7 +142,8 @@ class Dataset:
         Raises:
             DataError: where the data set has no such split.
         """
-        found = {"train": self.train, "validation": self.validation, "test": self.test}.get(name)
+        known = {"train": self.train, "validation": self.validation, "test": self.test}
+        found = (known | {split.name: split for split in self.slices}).get(name)
         if found is None:
             raise DataError(f"data set {self.name} has no split {name!r}")
         return found

@@ -2,12 +2,12 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from harness.errors import DataError
-from harness.types import ImageSource
+from harness.types import ImageSource, example_ids
 
 BLOCK = 1024  # images hashed at a time: keeps memory flat in N
 
@@ -47,6 +47,7 @@ class RawSplit:
         files: one path per example, relative to the data set's folder, where examples are files; else empty.
         file_digests: SHA-256 of each file's bytes, where examples are files; else empty.
         loading: how files become pixels (size, colour, interpolation) as canonical JSON; part of the digest.
+        ids: `[N]` strings, unique within the data set; given by `RawDataset.identified`.
     """
 
     images: ImageSource
@@ -54,6 +55,7 @@ class RawSplit:
     files: tuple[str, ...] = ()
     file_digests: tuple[str, ...] = ()
     loading: str = ""
+    ids: np.ndarray = field(default_factory=lambda: np.empty(0, np.str_))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -72,7 +74,23 @@ class RawSplit:
             files=tuple(self.files[i] for i in indices) if self.files else (),
             file_digests=tuple(self.file_digests[i] for i in indices) if self.file_digests else (),
             loading=self.loading,
+            ids=self.ids[indices] if len(self.ids) else self.ids,
         )
+
+    def identified(self, source: str) -> "RawSplit":
+        """The same with ids: its files, or the source split's name and the place in it."""
+        files = np.array([f"{source}/{file}" for file in self.files], np.str_)
+        return replace(self, ids=files if self.files else example_ids(source, len(self)))
+
+    def content_digests(self) -> list[bytes]:
+        """A digest of each example's content: its file's, or that of its pixels."""
+        if self.file_digests:
+            return [bytes.fromhex(text) for text in self.file_digests]
+        found = []
+        for start in range(0, len(self), BLOCK):
+            images = np.ascontiguousarray(self.images.read(np.arange(start, min(start + BLOCK, len(self)))))
+            found += [hashlib.blake2b(image.data, digest_size=16).digest() for image in images]
+        return found
 
     def digest(self) -> str:
         """SHA-256 (64 hex digits) over what the split holds, in order.
@@ -126,6 +144,15 @@ class RawDataset:
         for split_name, split in (("train", self.train), ("validation", self.validation), ("test", self.test)):
             if split is not None:
                 self._check(split_name, split)
+
+    def identified(self) -> "RawDataset":
+        """The same with an id for every example."""
+        return replace(
+            self,
+            train=self.train and self.train.identified("train"),
+            validation=self.validation and self.validation.identified("validation"),
+            test=self.test.identified("test"),
+        )
 
     def _check(self, split_name: str, split: RawSplit) -> None:
         where = f"data set {self.name}, split {split_name}"

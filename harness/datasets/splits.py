@@ -1,5 +1,6 @@
 """Decides what is validation and what is test, and says so in plain sentences."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from harness.datasets.raw import RawDataset, RawSplit
@@ -51,6 +52,7 @@ def make_splits(
             f"data set {raw.name} has no train split, and the model is to be trained; "
             f"give a data set with train images, or model=checkpoint"
         )
+    raw = raw.identified()
     chosen = _resolve(raw, validation_from, trained_here)
     train, validation, test, note = _divide(raw, chosen, validation_fraction, seed)
     if not trained_here and chosen == "test" and validation_from == "auto":
@@ -61,6 +63,7 @@ def make_splits(
     if limit_test is not None:
         test, limit_note = _limit(test, limit_test, seed)
         notes.append(limit_note)
+    notes += _repeated(test, {"train": train, "validation": validation})
     return Dataset(
         name=raw.name,
         train=None if train is None else _finish("train", train, raw),
@@ -120,6 +123,17 @@ def _limit(test: RawSplit, limit: int, seed: int) -> tuple[RawSplit, str]:
     return test.subset(chosen), f"test: {limit:,} of {len(test):,} images, stratified, seed {seed} (limit_test)"
 
 
+def _repeated(test: RawSplit, others: Mapping[str, RawSplit | None]) -> list[str]:
+    """A sentence for each split that holds images of test again: their labels are known before the test."""
+    known = set(test.content_digests())
+    counts = {name: sum(one in known for one in split.content_digests()) for name, split in others.items() if split}
+    return [
+        f"warning: {count:,} {name} images occur in test as well, byte for byte; scores on test may be too good"
+        for name, count in counts.items()
+        if count
+    ]
+
+
 def _finish(name: str, raw: RawSplit, dataset: RawDataset) -> Split:
     return Split(
         name=name,
@@ -128,4 +142,5 @@ def _finish(name: str, raw: RawSplit, dataset: RawDataset) -> Split:
         class_names=dataset.class_names,
         digest=raw.digest(),
         files=raw.files,
+        ids=raw.ids,
     )
