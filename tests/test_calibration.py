@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from scipy import optimize, special
 
-from harness.calibration import T_MAX, T_MIN, apply_temperature, calibrated_nll, fit_temperature
+from harness import calibration
+from harness.calibration import (
+    T_MAX,
+    T_MIN,
+    apply_temperature,
+    calibrated_nll,
+    fit_temperature,
+    newton_temperatures,
+)
 
 
 def drawn(temperature: float, *, examples: int = 4000, classes: int = 6) -> tuple[np.ndarray, np.ndarray]:
@@ -112,3 +120,70 @@ def test_a_temperature_is_above_zero(temperature: float) -> None:
     """Anything else is refused."""
     with pytest.raises(ValueError, match="above zero"):
         apply_temperature(np.log([[0.5, 0.5]]), temperature)
+
+
+def derivatives_of(log_probs: np.ndarray, labels: np.ndarray):  # type: ignore[no-untyped-def]
+    """The mean NLL of policies `[P, N, C]` at b, its slope and its curvature, by their definitions with SciPy."""
+
+    def found(which: np.ndarray, b: np.ndarray) -> np.ndarray:
+        scaled = b[:, None, None] * log_probs[which]
+        probs, chosen = special.softmax(scaled, axis=2), np.arange(len(labels))
+        mean = (probs * log_probs[which]).sum(axis=2)
+        square = (probs * log_probs[which] ** 2).sum(axis=2)
+        nll = -special.log_softmax(scaled, axis=2)[:, chosen, labels]
+        parts = (nll, mean - log_probs[which][:, chosen, labels], square - mean**2)
+        return np.stack([part.mean(axis=1) for part in parts])
+
+    return found
+
+
+@pytest.mark.parametrize("start", [0.01, 1.0, 3.0, 100.0])
+def test_newton_for_many_agrees_with_each_by_itself(start: float) -> None:
+    """Temperatures of many policies at once are those of `fit_temperature`, from any start, both ends included."""
+    base, labels = drawn(1.3, examples=400)
+    right = base.argmax(axis=1)
+    log_probs = np.stack([0.02 * base, 0.3 * base, base, 4 * base, 60 * base, 200 * base, -base])
+    labels[:200] = right[:200]
+    found, nll = newton_temperatures(derivatives_of(log_probs, labels), start=np.full(7, start))
+    expected = [fit_temperature(values, labels) for values in log_probs]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert expected[-2:] == [T_MAX, T_MAX]
+    for place, values in enumerate(log_probs):
+        assert nll[place] == pytest.approx(mean_nll(values, labels, expected[place]), rel=1e-9)
+
+
+def test_newton_at_the_sharp_end_and_where_the_nll_is_flat() -> None:
+    """The lower end where sharper never stops helping; the upper end where no temperature changes anything."""
+    base, _ = drawn(1.0, examples=50)
+    log_probs = np.stack([0.001 * base, np.full_like(base, -np.log(6))])
+    found, nll = newton_temperatures(derivatives_of(log_probs, base.argmax(axis=1)), start=np.ones(2))
+    np.testing.assert_allclose(found, [T_MIN, T_MAX])
+    assert nll[1] == pytest.approx(np.log(6))
+
+
+def test_newton_asks_only_for_what_is_left() -> None:
+    """Policies that are done are not asked for again, and none needs many steps."""
+    base, labels = drawn(1.3, examples=400)
+    log_probs, asked = np.stack([base, 0.1 * base]), list[int]()
+    derivatives = derivatives_of(log_probs, labels)
+
+    def counted(which: np.ndarray, b: np.ndarray) -> np.ndarray:
+        asked.append(len(which))
+        found: np.ndarray = derivatives(which, b)
+        return found
+
+    newton_temperatures(counted, start=np.array([fit_temperature(base, labels), 1.0]))
+    assert asked[0] == 2
+    assert asked[1:] == [1] * len(asked[1:])
+    assert 2 < len(asked) < 12
+
+
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many examples are worked on at once, the fit is the same."""
+    log_probs, labels = drawn(1.7, examples=300)
+    whole = fit_temperature(log_probs, labels)
+    nll = calibrated_nll(log_probs, labels, temperature=2.0)
+    monkeypatch.setattr(calibration, "_BLOCK", 50)
+    assert fit_temperature(log_probs, labels) == pytest.approx(whole, rel=1e-9)
+    np.testing.assert_array_equal(calibrated_nll(log_probs, labels, temperature=2.0), nll)
+    assert fit_temperature(log_probs, log_probs.argmax(axis=1)) == 1.0

@@ -105,3 +105,23 @@ def test_wrong_settings_are_refused() -> None:
         bootstrap_means(np.zeros((5, 1)), resamples=0, seed=0)
     with pytest.raises(ValueError, match="between 0 and 1"):
         paired_intervals(np.zeros((5, 1)), resamples=5, seed=0, level=95)
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, np.int8, np.int64, np.float32])
+def test_other_numbers_are_summed_as_float64_would(dtype: type) -> None:
+    """Truth values, integers and float32 have the means of the same numbers in float64; integers exactly."""
+    values = np.random.default_rng(4).integers(0, 2, size=(300, 5)).astype(dtype)
+    found = bootstrap_means(values, resamples=50, seed=3)
+    np.testing.assert_array_equal(found, bootstrap_means(values.astype(np.float64), resamples=50, seed=3))
+    (one, *_) = paired_intervals(values, resamples=50, seed=3, level=0.9)
+    assert one.value == values[:, 0].mean()
+    np.testing.assert_array_equal(found, bootstrap_means(np.asfortranarray(values), resamples=50, seed=3))
+
+
+def test_large_integers_are_not_rounded() -> None:
+    """Integers whose sums float32 cannot hold are summed as float64 holds them."""
+    values = (10**7 + np.arange(50))[:, None]
+    stream = np.random.default_rng(9)
+    expected = np.stack([values[stream.integers(50, size=50)].mean(axis=0) for _ in range(20)])
+    np.testing.assert_allclose(bootstrap_means(values, resamples=20, seed=9), expected, rtol=1e-15)
+    assert bootstrap_means(-values, resamples=20, seed=9)[0, 0] == -bootstrap_means(values, resamples=20, seed=9)[0, 0]

@@ -1,10 +1,14 @@
 """A policy: a name, its views, and how their logits are aggregated."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from harness.errors import ConfigError
-from harness.policies.aggregation import aggregation
+from harness.parameters import spec
+from harness.policies.base import Aggregation
+from harness.policies.fixed import MeanProbs
 from harness.views import IDENTITY, View
 
 
@@ -15,31 +19,41 @@ class Policy:
     Attributes:
         name: a label for people; part of no key.
         views: at least one; a view that is given twice is kept once, in first-seen order.
-        aggregation: a name that `harness.policies.aggregation.aggregation` knows.
-        fit_split: the split that a policy which learns is fitted on, else None; never `test`.
+        aggregation: what is done with their logits; one that learns is fitted on validation.
 
     Raises:
-        ConfigError: for an empty name, no views, an unknown aggregation, or a fit on the test split.
+        ConfigError: for an empty name, no views, or an anchored aggregation whose first view is not identity.
     """
 
     name: str
     views: tuple[View, ...]
-    aggregation: str = "mean_probs"
-    fit_split: str | None = None
+    aggregation: Aggregation = MeanProbs()  # noqa: RUF009 - frozen
 
     def __post_init__(self) -> None:
         if not self.name.strip():
             raise ConfigError("a policy needs a name; give it one that tells it from the others")
         if not self.views:
             raise ConfigError(f"policy {self.name!r} has no views; give at least one, e.g. identity")
-        if self.fit_split == "test":
-            raise ConfigError(f"policy {self.name!r} would be fitted on test; use validation")
-        aggregation(self.aggregation)
         object.__setattr__(self, "views", tuple(dict.fromkeys(self.views)))
+        if self.aggregation.anchored and self.views[0] != IDENTITY:
+            raise ConfigError(
+                f"policy {self.name!r}: {self.aggregation.kind} treats the plain image apart from the other views; "
+                f"give identity as the first view, got {self.views[0].name}"
+            )
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """What it does as plain data: equal for two policies that differ in name only."""
+        return {"views": [view.spec for view in self.views], "aggregation": spec(self.aggregation)}
 
 
 IDENTITY_POLICY = Policy("identity", (IDENTITY,))
 """The reference of every gain: the model's ordinary prediction, one forward pass."""
+
+
+def without_view_seed(name: str) -> str:
+    """The name that policies share which differ in the seed of their random views: `tutorial` of `tutorial.seed3`."""
+    return re.sub(r"\.seed\d+(?=\.|$)", "", name)
 
 
 def with_identity(policies: Iterable[Policy]) -> tuple[Policy, ...]:
@@ -58,7 +72,7 @@ def with_identity(policies: Iterable[Policy]) -> tuple[Policy, ...]:
 
 
 def _refuse_impostor(policy: Policy) -> None:
-    if policy.views != IDENTITY_POLICY.views or policy.aggregation == "vote":
+    if policy != IDENTITY_POLICY:
         raise ConfigError("the name 'identity' is kept for the plain prediction; rename the policy that uses it")
 
 

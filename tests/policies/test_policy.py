@@ -3,7 +3,9 @@
 import pytest
 
 from harness.errors import ConfigError
+from harness.policies.anchored import AnchorProbs
 from harness.policies.policy import IDENTITY_POLICY, Policy, required_views, with_identity
+from harness.policies.votes import Vote
 from harness.transforms.flips import HorizontalFlip, VerticalFlip
 from harness.views import IDENTITY, View
 
@@ -26,12 +28,11 @@ def test_policies_of_one_content_are_equal_and_hashable() -> None:
     [
         ({"name": " ", "views": (IDENTITY,)}, "needs a name"),
         ({"name": "p", "views": ()}, "no views"),
-        ({"name": "p", "views": (IDENTITY,), "aggregation": "mean_prob"}, "did you mean"),
-        ({"name": "p", "views": (IDENTITY,), "fit_split": "test"}, "use validation"),
+        ({"name": "p", "views": (HFLIP, IDENTITY), "aggregation": AnchorProbs(0.5)}, "give identity as the first view"),
     ],
 )
 def test_what_is_no_policy_is_refused(arguments: dict[str, object], says: str) -> None:
-    """No name, no views, an unknown aggregation and a fit on test each give one clear line."""
+    """No name, no views, and an anchored aggregation without its anchor each give one clear line."""
     with pytest.raises(ConfigError, match=says):
         Policy(**arguments)  # type: ignore[arg-type]
 
@@ -43,14 +44,14 @@ def test_identity_is_added_in_front() -> None:
 
 
 def test_identity_is_moved_to_the_front_and_kept_once() -> None:
-    """Identity in the middle, under whatever mean it was written with, is the one reference."""
+    """Identity in the middle is the one reference."""
     a = Policy("a", (HFLIP,))
-    assert with_identity([a, Policy("identity", (IDENTITY,), "mean_logits"), a]) == (IDENTITY_POLICY, a)
+    assert with_identity([a, Policy("identity", (IDENTITY,)), a]) == (IDENTITY_POLICY, a)
 
 
 def test_the_name_identity_is_kept() -> None:
     """No other policy may call itself identity: every gain is measured against that name."""
-    for impostor in (Policy("identity", (IDENTITY, HFLIP)), Policy("identity", (IDENTITY,), "vote")):
+    for impostor in (Policy("identity", (IDENTITY, HFLIP)), Policy("identity", (IDENTITY,), Vote())):
         with pytest.raises(ConfigError, match="'identity' is kept"):
             with_identity([impostor])
 
@@ -63,6 +64,18 @@ def test_two_policies_of_one_name_are_refused() -> None:
 
 def test_required_views_are_the_union() -> None:
     """Shared views are run once, identity is always run, and the order is that of first use."""
-    policies = [Policy("a", (VFLIP, HFLIP)), Policy("b", (IDENTITY, HFLIP)), Policy("c", (VFLIP,), "vote")]
+    policies = [Policy("a", (VFLIP, HFLIP)), Policy("b", (IDENTITY, HFLIP)), Policy("c", (VFLIP,), Vote())]
     assert required_views(policies) == (IDENTITY, VFLIP, HFLIP)
     assert required_views([]) == (IDENTITY,)
+
+
+def test_the_spec_tells_what_is_done_and_not_what_it_is_called() -> None:
+    """Two names for one thing have one spec; another view, aggregation or parameter has another."""
+    spec = Policy("a", (IDENTITY, HFLIP), AnchorProbs(0.5)).spec
+    assert spec == Policy("b", (IDENTITY, HFLIP), AnchorProbs(0.5)).spec
+    others = [
+        Policy("a", (IDENTITY, VFLIP), AnchorProbs(0.5)),
+        Policy("a", (IDENTITY, HFLIP), AnchorProbs(0.25)),
+        Policy("a", (IDENTITY, HFLIP), Vote()),
+    ]
+    assert all(other.spec != spec for other in others)
