@@ -8,10 +8,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from harness.rejection import aurc, auroc_errors, risk_at, risk_coverage
+from harness.reliability import (
+    BINS,
+    ReliabilityBins,
+    brier_decomposition,
+    calibration_error,
+    equal_mass_edges,
+    equal_width_edges,
+    reliability_between,
+)
 from harness.types import Predictions
 
 TOP = 5
-BINS = 15
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,23 +45,6 @@ class ExampleScores:
 
     def __len__(self) -> int:
         return len(self.correct)
-
-
-@dataclass(frozen=True, eq=False)
-class ReliabilityBins:
-    """Confidence against accuracy, bin by bin.
-
-    Attributes:
-        edges: `[B+1]` float64 from 0 to 1; bin b holds confidences in (edges[b], edges[b+1]].
-        count: `[B]` int64.
-        confidence: `[B]` float64, mean confidence in the bin; NaN where it is empty.
-        accuracy: `[B]` float64, share of correct examples in the bin; NaN where it is empty.
-    """
-
-    edges: np.ndarray
-    count: np.ndarray
-    confidence: np.ndarray
-    accuracy: np.ndarray
 
 
 def example_scores(predictions: Predictions) -> ExampleScores:
@@ -112,34 +104,51 @@ def brier(scores: ExampleScores) -> float:
 
 def reliability_bins(scores: ExampleScores, *, bins: int = BINS) -> ReliabilityBins:
     """Equal-width bins over the confidence, closed on the right: (0, 1/B], (1/B, 2/B], ..., (1 - 1/B, 1]."""
-    edges = np.linspace(0.0, 1.0, bins + 1)
-    # A confidence may exceed one by float rounding: the last bin takes it.
-    where = np.minimum(np.searchsorted(edges[1:], scores.confidence, side="left"), bins - 1)
-    count = np.bincount(where, minlength=bins)
-    with np.errstate(invalid="ignore"):
-        confidence = np.bincount(where, scores.confidence, bins) / count
-        right = np.bincount(where, scores.correct, bins) / count
-    return ReliabilityBins(edges, count, confidence, right)
+    return reliability_between(scores.confidence, scores.correct, edges=equal_width_edges(bins))
 
 
 def expected_calibration_error(scores: ExampleScores, *, bins: int = BINS) -> float:
-    """Expected calibration error of the predicted class, in [0, 1].
+    """Expected calibration error of the predicted class over equal-width bins, in [0, 1] (`calibration_error`).
 
-    ECE = sum over bins b of n_b / N * |accuracy_b - confidence_b|, over equal-width bins closed on the right
-    (`reliability_bins`); empty bins add nothing. Naeini, Cooper and Hauskrecht (2015), "Obtaining well calibrated
-    probabilities using Bayesian binning"; with the confidence of the predicted class and 15 bins as in Guo, Pleiss,
-    Sun and Weinberger (2017), "On calibration of modern neural networks".
-    It depends on the number of bins and is biased upwards for small N: compare it at equal N only.
+    With the confidence of the predicted class and 15 bins as in Guo, Pleiss, Sun and Weinberger (2017), "On calibration
+    of modern neural networks".
     """
-    found = reliability_bins(scores, bins=bins)
-    filled = found.count > 0
-    gap = np.abs(found.accuracy[filled] - found.confidence[filled])
-    return float(gap @ found.count[filled] / len(scores))
+    return calibration_error(reliability_bins(scores, bins=bins))
+
+
+def equal_mass_calibration_error(scores: ExampleScores, *, bins: int = BINS) -> float:
+    """Expected calibration error of the predicted class over bins of equally many examples, in [0, 1]."""
+    edges = equal_mass_edges(scores.confidence, bins)
+    return calibration_error(reliability_between(scores.confidence, scores.correct, edges=edges))
 
 
 def summary(scores: ExampleScores) -> dict[str, float]:
-    """The metrics by their logged names: accuracy, top5_accuracy (C > 5 only), nll, brier, ece."""
+    """The metrics by their logged names, all of them finite but nll, which is infinite for a label of no probability.
+
+    accuracy, top5_accuracy (C > 5 only), nll, brier, ece, ece_equal_mass; aurc, risk_at_80 (the error rate of the 80 %
+    that are most confident), auroc_errors (only where some are wrong and some right); brier_reliability,
+    brier_resolution and brier_uncertainty. Those three are about the predicted class: confidence against correct over
+    the bins of ece, so that reliability - resolution + uncertainty is the Brier score of that one yes-or-no forecast
+    after binning, and not brier, which sums over all classes.
+    """
     named = {"accuracy": accuracy(scores)}
     if scores.top5_correct is not None:
         named["top5_accuracy"] = top5_accuracy(scores)
-    return named | {"nll": nll(scores), "brier": brier(scores), "ece": expected_calibration_error(scores)}
+    named |= {"nll": nll(scores), "brier": brier(scores), "ece": expected_calibration_error(scores)}
+    return named | {"ece_equal_mass": equal_mass_calibration_error(scores)} | _of_rejection(scores) | _of_brier(scores)
+
+
+def _of_rejection(scores: ExampleScores) -> dict[str, float]:
+    risks = risk_coverage(scores.confidence, scores.correct)
+    detection = auroc_errors(scores.confidence, scores.correct)
+    defined = {} if np.isnan(detection) else {"auroc_errors": detection}
+    return {"aurc": aurc(risks), "risk_at_80": risk_at(risks, 0.8)} | defined
+
+
+def _of_brier(scores: ExampleScores) -> dict[str, float]:
+    parts = brier_decomposition(scores.confidence, scores.correct, edges=equal_width_edges())
+    return {
+        "brier_reliability": parts.reliability,
+        "brier_resolution": parts.resolution,
+        "brier_uncertainty": parts.uncertainty,
+    }

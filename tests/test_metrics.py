@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import special
 from sklearn.calibration import calibration_curve
-from sklearn.metrics import accuracy_score, brier_score_loss, log_loss, top_k_accuracy_score
+from sklearn.metrics import accuracy_score, brier_score_loss, log_loss, roc_auc_score, top_k_accuracy_score
 
 from harness import metrics
 from harness.metrics import ExampleScores, example_scores, expected_calibration_error, reliability_bins, summary
@@ -95,12 +95,50 @@ def test_bins_are_closed_on_the_right() -> None:
 
 
 def test_perfect_and_worst_predictions() -> None:
-    """Certain and right scores 0 everywhere; certain and wrong has Brier 2 and ECE 1."""
+    """Certain and right scores 0 everywhere; certain and wrong has Brier 2 and ECE 1; no AUROC of errors in either."""
     right = summary(example_scores(predictions_of([[1.0, 0.0], [0.0, 1.0]], [0, 1])))
-    assert right == {"accuracy": 1.0, "nll": 0.0, "brier": 0.0, "ece": 0.0}
+    assert right.pop("accuracy") == 1.0
+    assert set(right.values()) == {0.0}
     wrong = summary(example_scores(predictions_of([[1.0, 0.0], [0.0, 1.0]], [1, 0])))
-    assert (wrong["accuracy"], wrong["brier"], wrong["ece"]) == (0.0, 2.0, 1.0)
+    assert (wrong["accuracy"], wrong["brier"], wrong["ece"], wrong["ece_equal_mass"]) == (0.0, 2.0, 1.0, 1.0)
+    assert (wrong["aurc"], wrong["risk_at_80"], wrong["brier_reliability"]) == (1.0, 1.0, 1.0)
     assert wrong["nll"] == np.inf
+    assert "auroc_errors" not in right.keys() | wrong.keys()
+
+
+def test_every_logged_name() -> None:
+    """The names of the summary, which dashboards are built on; all are finite."""
+    found = summary(example_scores(random_predictions()))
+    assert set(found) == {
+        "accuracy", "top5_accuracy", "nll", "brier", "ece", "ece_equal_mass", "aurc", "risk_at_80", "auroc_errors",
+        "brier_reliability", "brier_resolution", "brier_uncertainty",
+    }  # fmt: skip
+    assert np.isfinite(list(found.values())).all()
+
+
+def test_rejection_and_brier_parts_agree_with_their_definitions() -> None:
+    """Sorting by hand, scikit-learn's area, and the Brier score of confidence after binning."""
+    scores = example_scores(random_predictions())
+    found, order = summary(scores), np.argsort(-scores.confidence)
+    wrong = ~scores.correct[order]
+    assert found["risk_at_80"] == pytest.approx(wrong[:400].mean())
+    assert found["aurc"] == pytest.approx((np.cumsum(wrong) / np.arange(1, 501)).mean(), rel=1e-12)
+    assert found["auroc_errors"] == pytest.approx(roc_auc_score(~scores.correct, -scores.confidence), abs=1e-12)
+    where = np.minimum(np.ceil(scores.confidence * 15).astype(int) - 1, 14)
+    binned = reliability_bins(scores).confidence[where]
+    parts = found["brier_reliability"] - found["brier_resolution"] + found["brier_uncertainty"]
+    assert parts == pytest.approx(np.mean((binned - scores.correct) ** 2), rel=1e-12)
+
+
+def test_equal_mass_error_is_a_sum_over_slices_of_the_sorted() -> None:
+    """Fifteen slices of 40 examples sorted by confidence, some too sure, some too unsure: not the ECE of width."""
+    whole = random_predictions(600)
+    scores = example_scores(Predictions(special.log_softmax(whole.log_probs * 0.5, axis=1), whole.labels))
+    slices = np.array_split(np.argsort(scores.confidence), 15)
+    gaps = [abs(scores.correct[part].mean() - scores.confidence[part].mean()) for part in slices]
+    found = summary(scores)
+    assert found["ece_equal_mass"] == pytest.approx(np.mean(gaps), rel=1e-12)
+    assert abs(found["ece_equal_mass"] - found["ece"]) > 1e-3
 
 
 def test_the_first_of_tied_classes_is_predicted() -> None:
