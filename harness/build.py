@@ -1,6 +1,5 @@
 """From the configuration to the values of the domain: the one place that knows both."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +7,9 @@ from typing import Any
 
 from harness.checkpoint_source import CheckpointSource
 from harness.config import Checkpoint, Config, ImageFolder, PolicyNode
+from harness.corruptions.registry import CORRUPTIONS, make_corruption
+from harness.datasets.corrupted import corrupt
+from harness.datasets.corruption_arrays import official_split
 from harness.datasets.registry import load_raw
 from harness.datasets.splits import make_splits
 from harness.errors import ConfigError, unknown_name
@@ -15,21 +17,36 @@ from harness.files import path_digest
 from harness.model_source import ModelSource
 from harness.models.registry import model_kinds
 from harness.models.specs import TRAINING_DEFAULTS, TrainingRequest, TrainingSpec
-from harness.policies.aggregation import aggregation
+from harness.policies.base import Aggregation
+from harness.policies.best_subset import BestSubset
 from harness.policies.policy import Policy, with_identity
+from harness.policies.registry import make_aggregation
 from harness.trained_source import TrainedSource
+from harness.transforms.random import RandomTransform, is_random
 from harness.transforms.registry import make_transform, transform_class
-from harness.types import Dataset
+from harness.types import Dataset, Split
 from harness.views import IDENTITY, View, product, unique
 
 
-def policies(config: Config) -> tuple[Policy, ...]:
-    """The policies of a job, identity first.
+def policies(config: Config) -> tuple[tuple[Policy, ...], tuple[str, ...]]:
+    """The policies of a job, identity first, and a sentence for each that the data set's deny list leaves out.
 
     Raises:
         ConfigError: for a policy without views, an unknown transform or aggregation, or two policies of one name.
     """
-    return with_identity(policy for name, node in config.tta.items() for policy in _policies(name, node))
+    kept, notes = [], []
+    for kind in config.dataset.deny:
+        transform_class(kind)
+    for policy in (policy for name, node in config.tta.items() for policy in _policies(name, node)):
+        used = {transform.kind for view in policy.views for transform in view.transforms}
+        denied = sorted(used & set(config.dataset.deny))
+        if denied:
+            notes.append(
+                f"policy {policy.name} left out: dataset.deny names {', '.join(denied)} (dataset.deny=[] allows it)"
+            )
+        else:
+            kept.append(policy)
+    return with_identity(kept), tuple(notes)
 
 
 def dataset(config: Config, *, input_size: tuple[int, int] | None) -> Dataset:
@@ -44,7 +61,7 @@ def dataset(config: Config, *, input_size: tuple[int, int] | None) -> Dataset:
     options = node.options()
     if isinstance(node, ImageFolder) and node.target_size is None:
         options["target_size"] = input_size
-    return make_splits(
+    found = make_splits(
         load_raw(node.kind, options),
         validation_from=node.validation_from,
         validation_fraction=node.validation_fraction,
@@ -52,6 +69,27 @@ def dataset(config: Config, *, input_size: tuple[int, int] | None) -> Dataset:
         limit_test=node.limit_test,
         trained_here=not isinstance(config.model, Checkpoint),
     )
+    return replace(found, slices=tuple(_slice(config, found, *cell) for cell in corruptions(config)))
+
+
+def corruptions(config: Config) -> list[tuple[str, int]]:
+    """The corruptions and severities that test is judged under as well, in the published order.
+
+    Raises:
+        ConfigError: for an unknown corruption.
+    """
+    asked = config.corruption
+    names = () if asked is None else CORRUPTIONS if asked == "all" else (asked,) if isinstance(asked, str) else asked
+    cells = dict.fromkeys((name, severity) for name in names for severity in config.severity)
+    for name, severity in cells:
+        make_corruption(name, severity)
+    return list(cells)
+
+
+def _slice(config: Config, found: Dataset, corruption: str, severity: int) -> Split:
+    if config.corruption_path is None:
+        return corrupt(found.test, corruption, severity, seed=config.dataset.seed)
+    return official_split(found.test, config.corruption_path, corruption, severity)
 
 
 def center_crop(config: Config) -> bool:
@@ -71,14 +109,72 @@ def _policies(name: str, node: PolicyNode) -> list[Policy]:
             found = unique([view for item in node.views for view in _views(item)])
     except ConfigError as error:
         raise ConfigError(f"tta.{name}: {error}") from error
-    names = [node.aggregation] if isinstance(node.aggregation, str) else list(node.aggregation)
-    if not names or not found:
-        raise ConfigError(f"tta.{name}: expected at least one view and one aggregation")
-    for item in names:
-        aggregation(item)
-    if len(names) == 1:
-        return [Policy(name, found, names[0])]
-    return [Policy(f"{name}.{item}", found, item) for item in names]
+    aggregations = _aggregations(name, node)
+    if not found:
+        raise ConfigError(f"tta.{name}: expected at least one view")
+    return [
+        Policy(f"{title}{seed_suffix}", views, one)
+        for seed_suffix, views in _seeded(name, found, node.view_seeds)
+        for title, one in zip(_titles(name, aggregations), aggregations, strict=True)
+    ]
+
+
+def _titles(name: str, aggregations: Sequence[Aggregation]) -> list[str]:
+    """The policies' names: the entry's, and where it has several aggregations, what tells them apart.
+
+    An entry called as its aggregation is not named twice: `gps(5)` rather than `gps.gps(5)`.
+    """
+    if len(aggregations) == 1:
+        return [name]
+    if all(isinstance(one, BestSubset) for one in aggregations):
+        return [f"{name}.{place}" for place in range(1, len(aggregations) + 1)]
+    return [one.label() if one.kind == name else f"{name}.{one.label()}" for one in aggregations]
+
+
+def _aggregations(name: str, node: PolicyNode) -> list[Aggregation]:
+    """The aggregations that a policy's entry asks for; with `up_to`, the best subset of each size.
+
+    Raises:
+        ConfigError: for none, an unknown one, or wrong parameters.
+    """
+    if node.up_to is not None:
+        if node.aggregation != PolicyNode.model_fields["aggregation"].default:
+            raise ConfigError(f"tta.{name}: up_to tries the mean of probabilities and of logits; leave aggregation out")
+        return [BestSubset(size) for size in range(1, node.up_to + 1)]
+    given = node.aggregation if isinstance(node.aggregation, tuple) else (node.aggregation,)
+    if not given:
+        raise ConfigError(f"tta.{name}: expected at least one aggregation")
+    try:
+        return [_aggregation(item) for item in given]
+    except ConfigError as error:
+        raise ConfigError(f"tta.{name}: {error}") from error
+
+
+def _aggregation(item: str | Mapping[str, Any]) -> Aggregation:
+    if isinstance(item, str):
+        return make_aggregation(item, {})
+    if "kind" not in item:
+        raise ConfigError(f"an aggregation is its kind or a mapping with `kind`, got {dict(item)!r}")
+    return make_aggregation(str(item["kind"]), {key: value for key, value in item.items() if key != "kind"})
+
+
+def _seeded(name: str, views: tuple[View, ...], seeds: tuple[int, ...]) -> list[tuple[str, tuple[View, ...]]]:
+    """The views as they are, or once for each seed with that seed in every random transform."""
+    if not seeds:
+        return [("", views)]
+    if not any(is_random(transform) for view in views for transform in view.transforms):
+        raise ConfigError(f"tta.{name}: view_seeds needs a random transform, and none of its views has one")
+    return [(f".seed{seed}", tuple(_with_seed(view, seed) for view in views)) for seed in seeds]
+
+
+def _with_seed(view: View, seed: int) -> View:
+    # Each link of a chain keeps its distance from the first, so that no two draw the same numbers.
+    return View(
+        tuple(
+            replace(transform, seed=((seed << 8) + transform.seed) % 2**32) if is_random(transform) else transform
+            for transform in view.transforms
+        )
+    )
 
 
 def _views(item: Any) -> list[View]:
@@ -89,10 +185,19 @@ def _views(item: Any) -> list[View]:
     copies = [link["copies"] for link in links if isinstance(link, Mapping) and "copies" in link]
     if not copies:
         return [_view(links, copy=None)]
+    if set(copies) == {"all"}:
+        return _outcomes(_view(links, copy=0))
     if any(type(number) is not int or number < 1 or number != copies[0] for number in copies):
         given = ", ".join(map(repr, copies))
-        raise ConfigError(f"copies must be one whole number of 1 or more for a chain, got {given}")
+        raise ConfigError(f"copies must be one whole number of 1 or more for a chain, or `all`, got {given}")
     return [_view(links, copy=copy) for copy in range(copies[0])]
+
+
+def _outcomes(view: View) -> list[View]:
+    found = view.outcomes()
+    if found is None:
+        raise ConfigError(f"copies: all needs finitely many outcomes, and {view.name} has infinitely many")
+    return list(found)
 
 
 def _view(links: Sequence[Any], *, copy: int | None) -> View:
@@ -104,7 +209,7 @@ def _view(links: Sequence[Any], *, copy: int | None) -> View:
             parameters = {key: value for key, value in link.items() if key not in ("kind", "copies")}
             kind = str(link["kind"])
             if "copies" in link:
-                if "copy" not in {field.name for field in dataclasses.fields(transform_class(kind))}:
+                if RandomTransform not in transform_class(kind).__mro__:
                     raise ConfigError(f"transform {kind} is not random and has no copies")
                 parameters["copy"] = copy
         else:

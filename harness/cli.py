@@ -85,11 +85,25 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument(
         "what",
         nargs="?",
-        choices=["datasets", "models", "augmentations", "transforms", "aggregations", "policies", "suites"],
+        choices=[
+            "datasets",
+            "models",
+            "augmentations",
+            "transforms",
+            "aggregations",
+            "corruptions",
+            "policies",
+            "suites",
+        ],
     )
     again = add("reproduce", "run a job again from its MLflow run and compare every metric")
     again.add_argument("run_id", help="the parent run")
     again.add_argument("--fresh", action="store_true", help="train and predict anew instead of using the store")
+    together = add("combine", "jobs that differ in their training seed as one result, with intervals over both")
+    together.add_argument("folders", nargs="*", metavar="FOLDER", help="of finished jobs; none is all below `output`")
+    together.add_argument("--study", dest="of_study", help="only the jobs of this study")
+    together.add_argument("--sweep", help="only the jobs of this sweep (its tag in MLflow)")
+    together.add_argument("--all", action="store_true", help="print every policy")
     add("sync", "write finished jobs to MLflow that it has missed")
     interface = add("ui", "the MLflow UI on 127.0.0.1, with a link that opens at the results")
     interface.add_argument("--port", type=int, default=5000)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from harness.errors import ConfigError
 
@@ -30,6 +30,7 @@ class DatasetNode(Node):
         seed: of the splitting, apart from the job's seed, so that all seeds share their splits.
         limit_test: a stratified subset of so many test images, for quick looks.
         center_crop: evaluate the centre of images that are larger than the model's input.
+        deny: transforms that change what an image shows (a mirrored 2 is no 2); policies that use one are left out.
     """
 
     validation_from: Literal["auto", "source", "train", "test"] = "auto"
@@ -37,6 +38,7 @@ class DatasetNode(Node):
     seed: Annotated[int, Field(ge=0)] = 0
     limit_test: Annotated[int, Field(gt=0)] | None = None
     center_crop: bool = False
+    deny: tuple[str, ...] = ()
 
     def options(self) -> dict[str, Any]:
         """What the loader of this kind takes."""
@@ -154,12 +156,17 @@ class PolicyNode(Node):
         views: chains of transforms; a chain is one transform or a list of them, a transform its kind or a mapping with
             `kind`, its parameters, and `copies` for a random one.
         product: factors of such chains; every combination is a view, the identity included in each factor.
-        aggregation: one name or several.
+        aggregation: one or several, each a kind or a mapping with `kind` and its parameters.
+        view_seeds: a policy for each of these seeds of its random transforms; how far they lie apart is reported.
+        up_to: with a number k, every subset of up to k of the views is a policy that is looked at: a table of all of
+            them, and the best of each size as a policy chosen on validation.
     """
 
     views: tuple[Any, ...] = ()
     product: tuple[tuple[Any, ...], ...] = ()
-    aggregation: str | tuple[str, ...] = "mean_probs"
+    aggregation: str | Mapping[str, Any] | tuple[str | Mapping[str, Any], ...] = "mean_probs"
+    view_seeds: tuple[Annotated[int, Field(ge=0, lt=2**24)], ...] = ()
+    up_to: Annotated[int, Field(ge=1)] | None = None
 
 
 class Evaluation(Node):
@@ -167,10 +174,18 @@ class Evaluation(Node):
 
     Attributes:
         criterion: what is best on validation is recommended.
+        folds: of validation; policies are chosen by predictions for folds that their fit had not seen.
+        repeats: how often validation is divided; None is 5 times below 2,000 examples, else once.
+        miscoverage: conformal sets miss the label with at most this probability.
+        randomised: whether conformal sets are.
         resamples, level, seed: of the paired bootstrap.
     """
 
     criterion: Literal["nll_calibrated", "nll", "accuracy"] = "nll_calibrated"
+    folds: Annotated[int, Field(ge=2)] = 5
+    repeats: Annotated[int, Field(ge=1)] | None = None
+    miscoverage: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    randomised: bool = False
     resamples: Annotated[int, Field(ge=100)] = 2000
     level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     seed: Annotated[int, Field(ge=0)] = 0
@@ -210,19 +225,36 @@ AnyModel = Annotated[
 ]
 
 
+def _several(value: Any) -> Any:
+    """`all` or a single severity as the list that it means."""
+    return (1, 2, 3, 4, 5) if value == "all" else value if isinstance(value, list | tuple) else (value,)
+
+
+Severities = Annotated[tuple[Annotated[int, Field(ge=1, le=5)], ...], Field(min_length=1), BeforeValidator(_several)]
+
+
 class Config(Node):
-    """One job: one data set, one model, one seed, a list of policies."""
+    """One job: one data set, one model, one seed, a list of policies.
+
+    `views` are named lists, which policies refer to as `${views.NAME}`.
+    `corruption` (a name, several, or `all`) and `severity` (1 to 5, several, or `all`) add corrupted copies of test
+    that the same policies are judged on; `corruption_path` reads the official arrays or folders instead of making them.
+    """
 
     dataset: AnyDataset
     model: AnyModel
     training: Training = Training()
     augmentation: Augmentation = Augmentation()
+    views: Mapping[str, tuple[Any, ...]] = {}
     tta: Mapping[str, PolicyNode]
     evaluation: Evaluation = Evaluation()
     tracking: Tracking = Tracking()
     engine: Literal["exact", "fast"] = "exact"
     batch_size: Annotated[int, Field(gt=0)] | None = None
     seed: Annotated[int, Field(ge=0)] = 0
+    corruption: str | tuple[str, ...] | None = None
+    severity: Severities = (1, 2, 3, 4, 5)
+    corruption_path: str | None = None
     question: str = "Which TTA policy should I ship, is the gain real, what does it cost?"
     study: str | None = None
     store: str = ".harness/store"

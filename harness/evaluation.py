@@ -1,21 +1,29 @@
-"""From stored logits to what is said about every policy: metrics, paired gains, significance.
+"""From stored logits to what is said about every policy: metrics, paired gains, significance, verdict.
 
-Everything that is fitted is fitted on validation. Test labels reach scores, gains and tests of significance only:
-`_fit` has no way to see them.
+Everything that is fitted is fitted on validation, by `harness.cross_fitting`, which has no way to see test. What is
+fitted is frozen before the first test label is read: test labels reach scores, gains and tests of significance only.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from harness.calibration import calibrated_nll, fit_temperature
-from harness.errors import ConfigError, DataError, ModelError
+from harness.calibration import apply_temperature, calibrated_nll
+from harness.conformal import ConformalSets, conformal_sets
+from harness.cross_fitting import FittedPolicy, Folds, fit_policies
+from harness.errors import DataError, ModelError
+from harness.firewall import Examples, Provenance, require_disjoint
 from harness.intervals import paired_intervals
+from harness.literature import paper_calibrated_nll
 from harness.metrics import ExampleScores, example_scores, summary
-from harness.policies.aggregation import Aggregation, aggregation
-from harness.policies.policy import Policy, with_identity
-from harness.significance import holm, mcnemar_exact
+from harness.policies.linear_temperatures import Criterion
+from harness.policies.logits import ViewLogits
+from harness.policies.policy import Policy, required_views, with_identity
+from harness.prediction import predict
+from harness.selection import Verdict, verdict_of
+from harness.significance import benjamini_hochberg, holm, mcnemar_exact, paired_t
 from harness.types import Estimate, Predictions
 from harness.views import View
 
@@ -25,7 +33,26 @@ LogitSource = Callable[[str, View], np.ndarray]
 GAINS = ("accuracy", "nll", "nll_calibrated")
 """What is compared with identity, example by example; all gains are positive where the policy is better."""
 
-_BLOCK = 1 << 15  # logits that are aggregated at once: float64 blocks that stay in the processor's cache
+
+@dataclass(frozen=True)
+class Settings:
+    """How policies are fitted and compared.
+
+    Attributes:
+        folds: how validation is divided for the scores that policies are chosen by.
+        criterion: one of `harness.selection.CRITERIA`.
+        resamples, seed, level: B, the seed and the level of the paired bootstrap.
+        alpha: conformal sets miss the label with at most this probability.
+        randomised: whether conformal sets are.
+    """
+
+    folds: Folds = Folds()  # noqa: RUF009 - frozen
+    criterion: Criterion = "nll_calibrated"
+    resamples: int = 2000
+    seed: int = 0
+    level: float = 0.95
+    alpha: float = 0.1
+    randomised: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,33 +60,58 @@ class PolicyResult:
     """What is known about one policy.
 
     Attributes:
-        policy: the policy.
-        temperature: fitted on validation; used for `nll_calibrated` on both splits.
-        validation: accuracy, top5_accuracy (C > 5), nll, nll_calibrated, brier, ece on validation.
-            There nll_calibrated is in-sample: its one parameter was fitted on the same examples.
-        test: the same on test, with the temperature from validation.
+        fitted: the policy with what it learned on validation, its temperature, and its validation metrics.
+        test: the metrics on test, `nll_calibrated` with the temperature from validation.
+        passes_per_image: `[N]` int64 on test.
         gains: accuracy, nll and nll_calibrated gain over identity on test, each with its paired interval.
             Positive is better for all: identity's NLL minus the policy's, for nll_calibrated each after its own
             temperature.
         corrected: test examples that identity gets wrong and the policy right.
         corrupted: the reverse.
-        p_value: exact two-sided McNemar p of corrected against corrupted.
-        p_value_adjusted: the same after Holm over all policies of the job but identity, for which both are one.
+        p_values: two-sided, of each gain: exact McNemar for accuracy, a paired t test for the others.
+        p_values_adjusted: the same after Holm over all policies tried; one for identity, as above.
+        p_values_bh: the same after Benjamini and Hochberg.
+        verdict: on this policy as one of many.
+        conformal: by name of the method, on test.
+        provenance: which examples the numbers come from.
         scores: the scores of each test example.
         nll_calibrated: `[N]` float64, the NLL of each test example after temperature.
     """
 
-    policy: Policy
-    temperature: float
-    validation: Mapping[str, float]
+    fitted: FittedPolicy
     test: Mapping[str, float]
+    passes_per_image: np.ndarray
     gains: Mapping[str, Estimate]
     corrected: int
     corrupted: int
-    p_value: float
-    p_value_adjusted: float
+    p_values: Mapping[str, float]
+    p_values_adjusted: Mapping[str, float]
+    p_values_bh: Mapping[str, float]
+    verdict: Verdict
+    conformal: Mapping[str, ConformalSets]
+    provenance: Provenance
     scores: ExampleScores
     nll_calibrated: np.ndarray
+
+    @property
+    def policy(self) -> Policy:
+        """What was asked."""
+        return self.fitted.policy
+
+    @property
+    def temperature(self) -> float:
+        """Fitted on validation."""
+        return self.fitted.temperature
+
+    @property
+    def validation(self) -> Mapping[str, float]:
+        """The metrics on validation, by cross-fitting."""
+        return self.fitted.validation
+
+    @property
+    def passes(self) -> float:
+        """Forward passes per image on validation, the mean: the price that a choice may know."""
+        return self.fitted.passes
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,18 +120,23 @@ class Evaluation:
 
     Attributes:
         results: one per policy.
-        resamples, seed, level: how the intervals were made.
+        settings: how they were made.
+        tried: how many policies the corrections are for.
     """
 
     results: tuple[PolicyResult, ...]
-    resamples: int
-    seed: int
-    level: float
+    settings: Settings
+    tried: int
 
     @property
     def identity(self) -> PolicyResult:
         """The reference of every gain."""
         return self.results[0]
+
+    @cached_property
+    def fitted(self) -> tuple[FittedPolicy, ...]:
+        """The policies with nothing left to learn."""
+        return tuple(result.fitted for result in self.results)
 
     def result(self, name: str) -> PolicyResult:
         """The result of the policy called `name`.
@@ -91,148 +148,174 @@ class Evaluation:
 
 
 @dataclass(frozen=True, eq=False)
-class _Scored:
-    """One policy's own numbers, before it is compared with identity."""
+class Scored:
+    """A fitted policy's own numbers on a split that it was not fitted on, before they are compared.
 
-    policy: Policy
-    temperature: float
-    validation: Mapping[str, float]
+    Attributes:
+        fitted: the policy. passes: `[N]` int64. scores: of each example. nll_calibrated: `[N]` float64.
+        paper: calibrated NLL as the literature computes it, with temperatures from this very split.
+        conformal: by name of the method.
+    """
+
+    fitted: FittedPolicy
+    passes: np.ndarray
     scores: ExampleScores
     nll_calibrated: np.ndarray
+    paper: float
+    conformal: Mapping[str, ConformalSets]
 
-    def columns(self) -> np.ndarray:
-        """`[N, 3]` float64 per-example utilities in the order of `GAINS`: larger is better."""
+    @property
+    def metrics(self) -> dict[str, float]:
+        """By their logged names."""
+        return summary(self.scores) | {
+            "nll_calibrated": float(self.nll_calibrated.mean()),
+            "nll_calibrated_paper": self.paper,
+        }
+
+    def utilities(self) -> np.ndarray:
+        """`[N, 3]` float64 per example in the order of `GAINS`: larger is better."""
         return np.stack([self.scores.correct.astype(np.float64), -self.scores.nll, -self.nll_calibrated], axis=1)
-
-
-def predict_policy(
-    policy: Policy, logits_of: Callable[[View], np.ndarray], labels: np.ndarray, *, block: int = _BLOCK
-) -> Predictions:
-    """The policy's predictions from its views' logits, a block of examples at a time.
-
-    Only the `[N, C]` result is held in memory; the views' logits are read from where they are.
-
-    Args:
-        policy: its aggregation is applied to its views in their order.
-        logits_of: a view to its logits `[N, C]` float32, possibly memory-mapped.
-        labels: `[N]` integers in [0, C).
-        block: about how many logits (over views, examples and classes) are worked on at once; changes no result.
-
-    Raises:
-        DataError: for views whose logits differ in shape, or a number of examples that differs from the labels'.
-        ModelError: for logits that are not finite.
-        ConfigError: for an aggregation (of another package) that does not return finite log-probabilities `[n, C]`.
-    """
-    # Plain arrays over the same memory: slicing a memmap object is many times slower.
-    views = [np.asarray(logits_of(view)) for view in policy.views]
-    examples, classes = _common_shape(policy, views, len(labels))
-    combine = aggregation(policy.aggregation)
-    log_probs = np.empty((examples, classes))
-    step = max(1, block // (len(views) * classes))
-    for start in range(0, examples, step):
-        stacked = np.stack([logits[start : start + step] for logits in views])
-        log_probs[start : start + step] = _aggregated(policy, combine, stacked)
-    try:
-        return Predictions(log_probs, np.asarray(labels, np.int64))
-    except ValueError as error:
-        raise ConfigError(f"aggregation {policy.aggregation!r} must return log-probabilities: {error}") from error
-
-
-def _common_shape(policy: Policy, views: Sequence[np.ndarray], labels: int) -> tuple[int, int]:
-    shapes = {logits.shape for logits in views}
-    if len(shapes) != 1 or any(len(shape) != 2 for shape in shapes):
-        raise DataError(f"policy {policy.name!r}: its views' logits need one shape [N, C], got {sorted(shapes)}")
-    examples, classes = shapes.pop()
-    if examples != labels:
-        raise DataError(f"policy {policy.name!r}: logits of {examples} examples but {labels} labels")
-    return examples, classes
-
-
-def _aggregated(policy: Policy, combine: Aggregation, stacked: np.ndarray) -> np.ndarray:
-    finite = np.isfinite(stacked).all(axis=(1, 2))
-    if not finite.all():
-        view = policy.views[int(np.argmin(finite))]
-        raise ModelError(f"the model's logits under view {view.name} are not all finite numbers; check its weights")
-    found = combine(stacked)
-    if found.shape != stacked.shape[1:] or not np.isfinite(found).all():
-        raise ConfigError(
-            f"aggregation {policy.aggregation!r} must return finite log-probabilities {stacked.shape[1:]}, "
-            f"got {found.shape}"
-        )
-    return found
 
 
 def evaluate(
     policies: Sequence[Policy],
     logits: LogitSource,
-    labels: Mapping[str, np.ndarray],
+    examples: Mapping[str, Examples],
     *,
-    resamples: int = 2000,
-    seed: int = 0,
-    level: float = 0.95,
+    settings: Settings = Settings(),
+    tried: int = 0,
+    advance: Callable[[str], None] = lambda _name: None,
 ) -> Evaluation:
     """Everything about the policies and identity, from stored logits of `validation` and `test`.
 
     Args:
         policies: in the order wanted; identity is added in front where it is missing.
         logits: asked for the splits `validation` and `test` under every view of the policies and identity.
-        labels: `[N]` integers of `validation` and of `test`.
-        resamples: B of the paired bootstrap, one stream shared by all policies.
-        seed: of the bootstrap.
-        level: of the intervals.
+        examples: of `validation` and of `test`.
+        settings: how.
+        tried: policies beside these that were looked at on test; corrections count them.
+        advance: told each policy's name before it is fitted.
 
     Raises:
-        ConfigError, DataError, ModelError: as `with_identity` and `predict_policy`.
+        DataError: for splits that share examples, or logits whose shape does not fit the labels.
+        ModelError: for logits that are not finite.
+        ConfigError: as `with_identity` and `predict`.
     """
-    scored = [_scored(policy, logits, labels) for policy in with_identity(policies)]
-    return Evaluation(_compared(scored, resamples=resamples, seed=seed, level=level), resamples, seed, level)
+    require_disjoint(examples)
+    wanted = with_identity(policies)
+    fitted = fit_policies(
+        wanted,
+        view_logits(wanted, logits, "validation", examples["validation"]),
+        examples["validation"],
+        folds=settings.folds,
+        alpha=settings.alpha,
+        randomised=settings.randomised,
+        seed=settings.seed,
+        advance=advance,
+    )
+    scored = score(fitted, view_logits(wanted, logits, "test", examples["test"]), examples["test"], settings=settings)
+    select = examples["validation"].digest
+    provenance = Provenance(fit=select, select=select, report=examples["test"].digest)
+    return _compared(scored, settings=settings, tried=tried + len(wanted) - 1, provenance=provenance)
 
 
-def _scored(policy: Policy, logits: LogitSource, labels: Mapping[str, np.ndarray]) -> _Scored:
-    """One policy fitted on validation, then scored on test; its predictions are let go on return."""
-    temperature, validation = _fit(policy, lambda view: logits("validation", view), labels["validation"])
-    predictions = predict_policy(policy, lambda view: logits("test", view), labels["test"])
-    after = calibrated_nll(predictions.log_probs, predictions.labels, temperature=temperature)
-    return _Scored(policy, temperature, validation, example_scores(predictions), after)
+def view_logits(
+    policies: Sequence[Policy], logits: LogitSource, split: str, examples: Examples
+) -> dict[View, np.ndarray]:
+    """The logits of every view that the policies need, checked.
+
+    Raises:
+        DataError: for logits that are not `[N, C]` for the N examples.
+        ModelError: for logits that are not finite.
+    """
+    found = {view: np.asarray(logits(split, view)) for view in required_views(policies)}
+    for view, array in found.items():
+        if array.ndim != 2 or len(array) != len(examples):
+            raise DataError(f"logits of {split} under {view.name}: {array.shape}, but {len(examples)} labels")
+        if not all(np.isfinite(array[start : start + 4096]).all() for start in range(0, len(array), 4096)):
+            raise ModelError(f"the model's logits under view {view.name} are not all finite numbers; check its weights")
+    return found
 
 
-def _fit(policy: Policy, logits_of: Callable[[View], np.ndarray], labels: np.ndarray) -> tuple[float, dict[str, float]]:
-    """The temperature, and the metrics, of one policy on validation."""
-    predictions = predict_policy(policy, logits_of, labels)
-    temperature = fit_temperature(predictions.log_probs, predictions.labels)
-    after = calibrated_nll(predictions.log_probs, predictions.labels, temperature=temperature)
-    return temperature, summary(example_scores(predictions)) | {"nll_calibrated": float(after.mean())}
+def score(
+    fitted: Sequence[FittedPolicy], views: Mapping[View, np.ndarray], examples: Examples, *, settings: Settings
+) -> list[Scored]:
+    """The numbers of fitted policies on a split, in order; each policy's `[N, C]` predictions are let go on return."""
+    return [_score(one, views, examples.labels, seed=settings.seed) for one in fitted]
 
 
-def _compared(scored: Sequence[_Scored], *, resamples: int, seed: int, level: float) -> tuple[PolicyResult, ...]:
+def gains_over_first(scored: Sequence[Scored], *, settings: Settings) -> list[dict[str, Estimate]]:
+    """Each policy's gains over the first, by name; one bootstrap over the columns of all of them."""
+    reference = scored[0].utilities()
+    columns = np.concatenate([one.utilities() - reference for one in scored], axis=1)
+    found = paired_intervals(columns, resamples=settings.resamples, seed=settings.seed, level=settings.level)
+    width = len(GAINS)
+    return [dict(zip(GAINS, found[i : i + width], strict=True)) for i in range(0, len(found), width)]
+
+
+def _score(one: FittedPolicy, views: Mapping[View, np.ndarray], labels: np.ndarray, *, seed: int) -> Scored:
+    logits = ViewLogits(tuple(views[view] for view in one.policy.views))
+    predicted = predict(one.fitted, logits, name=one.policy.aggregation.label())
+    return Scored(
+        fitted=one,
+        passes=predicted.passes,
+        scores=example_scores(Predictions(predicted.log_probs, labels)),
+        nll_calibrated=calibrated_nll(predicted.log_probs, labels, temperature=one.temperature),
+        paper=paper_calibrated_nll(predicted.log_probs, labels, seed=seed),
+        conformal=_conformal(one, logits, predicted.log_probs, labels=labels, seed=seed),
+    )
+
+
+def _conformal(
+    one: FittedPolicy, logits: ViewLogits, log_probs: np.ndarray, *, labels: np.ndarray, seed: int
+) -> dict[str, ConformalSets]:
+    rule = one.conformal
+    if rule.fitted is not one.fitted:
+        log_probs = predict(rule.fitted, logits, name=one.policy.aggregation.label()).log_probs
+    probs = np.exp(apply_temperature(log_probs, rule.temperature))
+    return {
+        name: conformal_sets(probs, labels, threshold=threshold, score=rule.score(name), seed=seed)
+        for name, threshold in rule.thresholds.items()
+    }
+
+
+def _compared(scored: Sequence[Scored], *, settings: Settings, tried: int, provenance: Provenance) -> Evaluation:
     identity = scored[0]
-    gains = _gains(scored, resamples=resamples, seed=seed, level=level)
+    gains = gains_over_first(scored, settings=settings)
     corrected = [int((one.scores.correct & ~identity.scores.correct).sum()) for one in scored]
     corrupted = [int((~one.scores.correct & identity.scores.correct).sum()) for one in scored]
-    p_values = [mcnemar_exact(up, down) for up, down in zip(corrected, corrupted, strict=True)]
-    adjusted = (1.0, *holm(p_values[1:]))
-    return tuple(
+    p_values = _p_values(scored, corrected, corrupted)
+    adjusted = {name: (1.0, *holm(values[1:], tried=tried)) for name, values in p_values.items()}
+    discoveries = {name: (1.0, *benjamini_hochberg(values[1:], tried=tried)) for name, values in p_values.items()}
+    results = [
         PolicyResult(
-            policy=one.policy,
-            temperature=one.temperature,
-            validation=one.validation,
-            test=summary(one.scores) | {"nll_calibrated": float(one.nll_calibrated.mean())},
+            fitted=one.fitted,
+            test=one.metrics,
+            passes_per_image=one.passes,
             gains=gains[i],
             corrected=corrected[i],
             corrupted=corrupted[i],
-            p_value=p_values[i],
-            p_value_adjusted=adjusted[i],
+            p_values={name: values[i] for name, values in p_values.items()},
+            p_values_adjusted={name: values[i] for name, values in adjusted.items()},
+            p_values_bh={name: values[i] for name, values in discoveries.items()},
+            verdict=verdict_of(
+                {name: gain.value for name, gain in gains[i].items()},
+                {name: values[i] for name, values in adjusted.items()},
+                criterion=settings.criterion,
+                level=settings.level,
+            ),
+            conformal=one.conformal,
+            provenance=provenance,
             scores=one.scores,
             nll_calibrated=one.nll_calibrated,
         )
         for i, one in enumerate(scored)
-    )
+    ]
+    return Evaluation(tuple(results), settings, tried)
 
 
-def _gains(scored: Sequence[_Scored], *, resamples: int, seed: int, level: float) -> list[dict[str, Estimate]]:
-    """Each policy's gains over the first, by name; one bootstrap over the columns of all of them."""
-    reference = scored[0].columns()
-    columns = np.concatenate([one.columns() - reference for one in scored], axis=1)
-    found = paired_intervals(columns, resamples=resamples, seed=seed, level=level)
-    width = len(GAINS)
-    return [dict(zip(GAINS, found[i : i + width], strict=True)) for i in range(0, len(found), width)]
+def _p_values(scored: Sequence[Scored], corrected: Sequence[int], corrupted: Sequence[int]) -> dict[str, list[float]]:
+    reference = scored[0].utilities()
+    others = np.stack([paired_t(one.utilities()[:, 1:] - reference[:, 1:]) for one in scored])
+    exact = [mcnemar_exact(up, down) for up, down in zip(corrected, corrupted, strict=True)]
+    return {"accuracy": exact, "nll": others[:, 0].tolist(), "nll_calibrated": others[:, 1].tolist()}

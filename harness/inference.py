@@ -14,7 +14,9 @@ import numpy as np
 from harness.errors import ModelError
 from harness.store import LogitKey, LogitStore
 from harness.types import Split, TrainedModel
-from harness.views import ForwardPass, View
+from harness.views import IDENTITY, ForwardPass, View
+
+ALONE = 2  # images that a model is given one at a time, to see that it treats each by itself
 
 # Reading an image from disk costs more than a view of it, so the passes over a streamed split share each reading.
 STREAMED_GROUP = 8
@@ -112,7 +114,30 @@ def _run_group(
                 f"check model.preprocessing and model.output"
             )
         note = {"model_name": model.name, "seconds": round(seconds, 4), "batch_size": size, **model.notes}
+        if item.view == IDENTITY:
+            note["alone_difference"] = alone_difference(split, logits, model=model)
         store.put(passes[item], logits, note=note)
+
+
+def alone_difference(split: Split, logits: np.ndarray, *, model: TrainedModel) -> float:
+    """How far a logit of an image given alone lies from the same in its batch, relative to the largest of the two.
+
+    Float rounding makes it 1e-6 or so; a model that looks at its batch (normalisation by batch statistics, a layer that
+    mixes examples) makes it large.
+
+    Args:
+        split: its first and its last image are tried.
+        logits: `[N, C]` of identity over the split, as the passes found them.
+        model: what to try.
+    """
+    places = np.unique(np.linspace(0, len(split) - 1, ALONE).round().astype(np.int64))
+    views = [
+        IDENTITY(split.images.read(places[i : i + 1]), places[i : i + 1], size=model.input_shape[:2])
+        for i in range(len(places))
+    ]
+    alone = np.concatenate([model.predict(view) for view in views])
+    scale = max(1.0, float(np.abs(logits[places]).max()))
+    return float(np.abs(alone - logits[places]).max()) / scale
 
 
 def forward(

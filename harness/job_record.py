@@ -2,21 +2,36 @@
 
 import importlib
 import importlib.metadata
+import json
 import platform
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
 
 from harness import __version__
 from harness.config import Checkpoint, Config
+from harness.cross_fitting import FittedPolicy
 from harness.evaluation import Evaluation, PolicyResult
+from harness.fingerprint import canonical
 from harness.metrics import reliability_bins
 from harness.model_source import ModelInfo
-from harness.record_files import write_job, write_text
+from harness.policies.policy import IDENTITY_POLICY
+from harness.record_files import (
+    CONFIG,
+    ENVIRONMENT,
+    FITTED,
+    LEADERBOARD,
+    PLOTS,
+    write_job,
+    write_table,
+    write_text,
+)
 from harness.records import (
     DatasetRecord,
     JobRecord,
@@ -25,9 +40,10 @@ from harness.records import (
     PolicyRecord,
     Reliability,
     SplitRecord,
+    Table,
 )
 from harness.report import write_leaderboard_csv
-from harness.selection import Recommendation
+from harness.selection import Recommendation, verdict_rule
 from harness.tracking.location import public_uri
 from harness.types import Dataset, Split
 
@@ -44,7 +60,8 @@ def make_record(
     info: ModelInfo,
     evaluation: Evaluation,
     recommendation: Recommendation,
-    costs: Mapping[str, float],
+    numbers: Mapping[str, float],
+    warnings: Sequence[str],
     started: datetime,
     command: str,
     sweep: str | None,
@@ -68,58 +85,102 @@ def make_record(
         job_metrics={
             "train/seconds": info.seconds,
             "cost/model_from_cache": float(info.from_cache),
-            **costs,
+            **numbers,
         },
         reliability={
             result.policy.name: _reliability(result) for result in evaluation.results if result.policy.name in shown
         },
-        warnings=info.warnings,
+        warnings=(*info.warnings, *warnings),
         versions=versions(),
         study=config.study,
         sweep=sweep,
         commit=_commit(),
-        level=evaluation.level,
+        level=evaluation.settings.level,
+        verdict_rule=_verdict_rule(evaluation),
+        provenance=asdict(evaluation.identity.provenance),
     )
+
+
+def _verdict_rule(evaluation: Evaluation) -> str:
+    """Empty where identity stands alone."""
+    settings, tried = evaluation.settings, evaluation.tried
+    return verdict_rule(settings.criterion, tried=tried, level=settings.level) if tried else ""
 
 
 def policy_record(result: PolicyResult) -> PolicyRecord:
     """A policy's numbers under their full names."""
-    metrics = {f"test/{name}": value for name, value in result.test.items()}
-    metrics |= {f"validation/{name}": value for name, value in result.validation.items()}
-    for name, gain in result.gains.items():
-        metrics[f"gain/{name}"] = gain.value
-        metrics |= {f"gain/{name}_lower": gain.lower, f"gain/{name}_upper": gain.upper}
-    metrics |= {
-        "gain/p_value": result.p_value,
-        "gain/p_value_adjusted": result.p_value_adjusted,
-        "gain/corrected": float(result.corrected),
-        "gain/corrupted": float(result.corrupted),
-        "cost/views": float(len(result.policy.views)),
-        "cost/passes": float(len(result.policy.views)),
-    }
     return PolicyRecord(
         name=result.policy.name,
-        aggregation=result.policy.aggregation,
+        aggregation=result.policy.aggregation.label(),
         views=tuple(view.name for view in result.policy.views),
         view_keys=tuple(view.key for view in result.policy.views),
-        passes=len(result.policy.views),
-        metrics=metrics,
+        passes=float(result.passes_per_image.mean()),
+        metrics=_metrics(result),
         temperature=result.temperature,
+        verdict="" if result.policy == IDENTITY_POLICY else result.verdict,
     )
 
 
-def write_results(folder: Path, record: JobRecord, evaluation: Evaluation, *, config: Config, test: Split) -> None:
+def _metrics(result: PolicyResult) -> dict[str, float]:
+    passes = result.passes_per_image
+    metrics = {f"test/{name}": value for name, value in result.test.items()}
+    metrics |= {f"validation/{name}": value for name, value in result.validation.items()}
+    for name, gain in result.gains.items():
+        metrics |= {f"gain/{name}": gain.value, f"gain/{name}_lower": gain.lower, f"gain/{name}_upper": gain.upper}
+    for name, suffix in (("accuracy", "p_value"), ("nll_calibrated", "nll_calibrated_p_value")):
+        metrics |= {
+            f"gain/{suffix}": result.p_values[name],
+            f"gain/{suffix}_adjusted": result.p_values_adjusted[name],
+            f"gain/{suffix}_bh": result.p_values_bh[name],
+        }
+    for name, sets in result.conformal.items():
+        metrics |= {
+            f"conformal/{name}_coverage": sets.coverage,
+            f"conformal/{name}_size": sets.mean_size,
+            f"conformal/{name}_worst_class_coverage": sets.worst_class_coverage,
+        }
+    return metrics | {
+        "gain/corrected": float(result.corrected),
+        "gain/corrupted": float(result.corrupted),
+        # How much better a policy looked where it was chosen than where it is judged.
+        "optimism/accuracy": result.validation["accuracy"] - result.test["accuracy"],
+        "optimism/nll_calibrated": result.test["nll_calibrated"] - result.validation["nll_calibrated"],
+        "cost/views": float(len(result.policy.views)),
+        "cost/passes": float(passes.mean()),
+        "cost/passes_p95": float(np.quantile(passes, 0.95, method="higher")),
+        "cost/passes_max": float(passes.max()),
+    }
+
+
+def write_results(
+    folder: Path,
+    record: JobRecord,
+    evaluation: Evaluation,
+    *,
+    config: Config,
+    test: Split,
+    tables: Sequence[Table] = (),
+) -> None:
     """Writes the record and everything beside it; `record.json` comes last and says that the job is complete.
 
     Raises:
         StoreError: where the folder cannot be written.
     """
-    write_text(folder / "config.yaml", config_text(config))
-    write_text(folder / "environment.txt", "".join(f"{name}=={text}\n" for name, text in record.versions.items()))
-    write_leaderboard_csv(record, folder / "leaderboard.csv")
+    write_text(folder / CONFIG, config_text(config))
+    write_text(folder / ENVIRONMENT, "".join(f"{name}=={text}\n" for name, text in record.versions.items()))
+    write_leaderboard_csv(record, folder / LEADERBOARD)
+    write_text(folder / FITTED, json.dumps({one.policy.name: fitted_spec(one) for one in evaluation.fitted}) + "\n")
+    for table in tables:
+        write_table(folder, table)
     # Imported when there is something to draw: a plan needs no matplotlib.
-    importlib.import_module("harness.plots").write_plots(record, folder / "plots")
-    write_job(folder, record, predictions=_predictions(evaluation, test.labels), files=test.files)
+    importlib.import_module("harness.plots").write_plots(record, folder / PLOTS)
+    write_job(folder, record, predictions=_predictions(evaluation, test))
+
+
+def fitted_spec(fitted: FittedPolicy) -> dict[str, Any]:
+    """A fitted policy as plain data: what it does, what it learned, its temperature."""
+    learned = canonical(fitted.fitted.parameters())
+    return {**fitted.policy.spec, "learned": learned, "temperature": fitted.temperature}
 
 
 def config_text(config: Config) -> str:
@@ -141,21 +202,23 @@ def versions() -> dict[str, str]:
     return {**found, "machine": f"{platform.system()}-{platform.machine()}"}
 
 
-def _predictions(evaluation: Evaluation, labels: np.ndarray) -> Iterator[PolicyPredictions]:
+def _predictions(evaluation: Evaluation, test: Split) -> Iterator[PolicyPredictions]:
     for result in evaluation.results:
         scores = result.scores
         yield PolicyPredictions(
             policy=result.policy.name,
-            labels=labels,
+            ids=test.ids,
+            labels=test.labels,
             predicted=scores.predicted,
             confidence=scores.confidence,
             nll=scores.nll,
             correct=scores.correct,
+            nll_calibrated=result.nll_calibrated,
         )
 
 
 def _dataset_record(dataset: Dataset) -> DatasetRecord:
-    splits = [split for split in (dataset.train, dataset.validation, dataset.test) if split is not None]
+    splits = [one for one in (dataset.train, dataset.validation, dataset.test, *dataset.slices) if one is not None]
     return DatasetRecord(
         name=dataset.name,
         class_names=dataset.test.class_names,

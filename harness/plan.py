@@ -11,8 +11,6 @@ from harness.store import LogitKey, LogitStore
 from harness.types import Dataset
 from harness.views import ForwardPass
 
-SPLITS = ("validation", "test")
-
 
 @dataclass(frozen=True)
 class Plan:
@@ -42,7 +40,7 @@ class Plan:
     @property
     def asked(self) -> int:
         """Forward passes that the policies would cost without sharing, over the same splits."""
-        return sum(len(policy.views) for policy in self.policies) * len(SPLITS)
+        return sum(len(policy.views) for policy in self.policies) * len({item.split for item in self.passes})
 
     @property
     def to_compute(self) -> int:
@@ -50,9 +48,9 @@ class Plan:
         return len(self.passes) - self.stored
 
 
-def required_passes(policies: Sequence[Policy]) -> tuple[ForwardPass, ...]:
-    """The union of views over validation and test, each pass once."""
-    return tuple(ForwardPass(split, view) for split in SPLITS for view in required_views(policies))
+def required_passes(policies: Sequence[Policy], dataset: Dataset) -> tuple[ForwardPass, ...]:
+    """The union of views over every split that is predicted, each pass once."""
+    return tuple(ForwardPass(split, view) for split in dataset.evaluated for view in required_views(policies))
 
 
 def engine_label(engine: str, batch_size: int | None) -> str:
@@ -79,7 +77,7 @@ def make_plan(
     policies: Sequence[Policy], *, dataset: Dataset, store: LogitStore, model_digest: str | None, engine: str
 ) -> Plan:
     """The plan of a job; `model_digest` is None where the model is not known yet, so that nothing can be stored."""
-    passes = required_passes(policies)
+    passes = required_passes(policies, dataset)
     missing, rates = list(passes), []
     if model_digest is not None:
         keys = {item: logit_key(item, dataset=dataset, model_digest=model_digest, engine=engine) for item in passes}

@@ -5,11 +5,15 @@
     environment.txt       the installed packages
     leaderboard.csv       one row per policy
     predictions.parquet   one row per policy and example
+    fitted.json           what each policy learned: all that is needed to apply it
+    tables/*.csv          views, corruptions, curves, subsets: what was found beside the leaderboard
     plots/*.png
 
 Every file is whole or absent.
 """
 
+import csv
+import io
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -32,6 +36,7 @@ from harness.records import (
     PolicyRecord,
     Reliability,
     SplitRecord,
+    Table,
 )
 from harness.selection import Recommendation
 
@@ -40,13 +45,24 @@ CONFIG = "config.yaml"
 ENVIRONMENT = "environment.txt"
 LEADERBOARD = "leaderboard.csv"
 PREDICTIONS = "predictions.parquet"
+FITTED = "fitted.json"
 PLOTS = "plots"
+TABLES = "tables"
 
 
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8, whole or not at all; StoreError where it cannot be written."""
     make_folder(path.parent)
     write_atomically(path, lambda stream: stream.write(text.encode()))
+
+
+def write_table(folder: Path, table: Table) -> None:
+    """Write a table as CSV: one header line, numbers in full precision, empty where there is none."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(table.columns)
+    writer.writerows(table.rows)
+    write_text(folder / TABLES / f"{table.name}.csv", stream.getvalue())
 
 
 def to_json(record: JobRecord) -> str:
@@ -69,22 +85,19 @@ def from_json(text: str) -> JobRecord:
         raise DataError(f"expected the JSON of a job record, got something else ({error!r})") from error
 
 
-def write_job(
-    folder: Path, record: JobRecord, *, predictions: Iterable[PolicyPredictions], files: tuple[str, ...] = ()
-) -> None:
+def write_job(folder: Path, record: JobRecord, *, predictions: Iterable[PolicyPredictions]) -> None:
     """Write `predictions.parquet` and then `record.json`, whose presence says that the job is complete.
 
     Args:
         folder: made where it is missing.
         record: the job.
         predictions: consumed one policy at a time, each a row group, so that memory is flat in policies.
-        files: the file of each example where examples are files, `[N]`, else empty.
 
     Raises:
         StoreError: where the folder cannot be written.
     """
     make_folder(folder)
-    write_atomically(folder / PREDICTIONS, lambda stream: _write_predictions(stream, predictions, files))
+    write_atomically(folder / PREDICTIONS, lambda stream: _write_predictions(stream, predictions))
     write_text(folder / RECORD, to_json(record))
 
 
@@ -155,35 +168,33 @@ def _policy(data: dict[str, Any]) -> PolicyRecord:
     )
 
 
-def _write_predictions(stream: IO[bytes], predictions: Iterable[PolicyPredictions], files: tuple[str, ...]) -> None:
+def _write_predictions(stream: IO[bytes], predictions: Iterable[PolicyPredictions]) -> None:
     columns = [
         ("policy", pa.dictionary(pa.int32(), pa.string())),
-        ("example", pa.int32()),
-        *([("file", pa.string())] if files else []),
+        ("example", pa.string()),
         ("label", pa.int32()),
         ("predicted", pa.int32()),
         ("confidence", pa.float32()),
         ("nll", pa.float32()),
+        ("nll_calibrated", pa.float32()),
         ("correct", pa.bool_()),
     ]
     schema = pa.schema(columns)
     with pq.ParquetWriter(stream, schema, compression="zstd") as writer:
         for policy in predictions:
-            writer.write_batch(_batch(policy, files=files, schema=schema))
+            writer.write_batch(_batch(policy, schema=schema))
 
 
-def _batch(policy: PolicyPredictions, *, files: tuple[str, ...], schema: pa.Schema) -> pa.RecordBatch:
+def _batch(policy: PolicyPredictions, *, schema: pa.Schema) -> pa.RecordBatch:
     count = len(policy.labels)
-    if files and len(files) != count:
-        raise ValueError(f"policy {policy.policy}: {count} examples but {len(files)} files")
     columns = {
         "policy": pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int32)), [policy.policy]),
-        "example": np.arange(count, dtype=np.int32),
-        "file": files,
+        "example": policy.ids,
         "label": policy.labels.astype(np.int32),
         "predicted": policy.predicted.astype(np.int32),
         "confidence": policy.confidence.astype(np.float32),
         "nll": policy.nll.astype(np.float32),
+        "nll_calibrated": policy.nll_calibrated.astype(np.float32),
         "correct": policy.correct.astype(bool),
     }
     return pa.RecordBatch.from_arrays(

@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.selection import Recommendation
 
-SCHEMA = 1
+SCHEMA = 2
 IDENTITY = "identity"
 
 
@@ -20,21 +20,23 @@ class PolicyRecord:
 
     Attributes:
         name: label of the policy; `identity` is the reference.
-        aggregation: name of the aggregation, e.g. `mean_probs`.
+        aggregation: label of the aggregation, e.g. `mean_probs` or `trimmed_mean_probs(0.2)`.
         views: short names of the views.
         view_keys: the views' full specifications, in the order of `views`.
-        passes: forward passes per image.
+        passes: forward passes per image on test, the mean.
         metrics: by full name, e.g. `test/accuracy`, `gain/accuracy_lower`, `cost/passes`.
         temperature: the temperature fitted on validation, where one was.
+        verdict: on this policy as one of all that were tried; empty for identity.
     """
 
     name: str
     aggregation: str
     views: tuple[str, ...]
     view_keys: tuple[str, ...]
-    passes: int
+    passes: float
     metrics: Mapping[str, float]
     temperature: float | None = None
+    verdict: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,9 @@ class JobRecord:
         reliability: bins by policy name, for identity and the chosen policy.
         command: the line that runs the job again.
         level: of all intervals.
+        verdict_rule: how the policies' verdicts are reached, one sentence.
+        provenance: `fit`, `select` and `report`: digests of the ids of the examples that policies were fitted on,
+            chosen on and reported on.
         commit: the git commit of the working directory, where there is one.
     """
 
@@ -136,6 +141,8 @@ class JobRecord:
     sweep: str | None = None
     commit: str | None = None
     level: float = 0.95
+    verdict_rule: str = ""
+    provenance: Mapping[str, str] = field(default_factory=dict)
     schema: int = SCHEMA
 
     def policy(self, name: str) -> PolicyRecord:
@@ -151,13 +158,32 @@ class PolicyPredictions:
     """One policy's predictions on the test split, each column `[N]`.
 
     Attributes:
+        ids: the examples' names. nll_calibrated: `nll` after temperature.
         labels: true classes. predicted: most probable classes. confidence: their probabilities.
         nll: negative log-probability of the true class. correct: booleans.
     """
 
     policy: str
+    ids: np.ndarray
     labels: np.ndarray
     predicted: np.ndarray
     confidence: np.ndarray
     nll: np.ndarray
     correct: np.ndarray
+    nll_calibrated: np.ndarray
+
+
+Cell = str | float | bool | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numbers that go with a job, beside its leaderboard: written as `tables/<name>.csv`.
+
+    Attributes:
+        name: snake_case. columns: headings. rows: one value a column; None where there is none.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]

@@ -25,8 +25,9 @@ HEADLINES = {
     "undecided": "Undecided: the gain of {policy} may be chance",
 }
 STYLES = {"ship": "green", "do not ship": "cyan", "undecided": "yellow"}
-FACTS = ("aggregation", "views", "temperature")
-PREFIXES = ("test/", "gain/", "cost/", "validation/")
+WARNINGS = 5  # shown; the record holds all
+FACTS = ("verdict", "aggregation", "views", "temperature")
+PREFIXES = ("test/", "gain/", "cost/", "validation/", "optimism/", "conformal/")
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,16 @@ def p_text(policy: PolicyRecord) -> str:
     return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def passes_text(policy: PolicyRecord) -> str:
+    """Forward passes per image: a whole number, or the mean with two decimals where images differ."""
+    return f"{policy.passes:.0f}" if policy.passes == round(policy.passes) else f"{policy.passes:.2f}"
+
+
+def verdict_text(policy: PolicyRecord) -> str:
+    """The verdict on a policy as one of all that were tried; empty for identity."""
+    return policy.verdict
+
+
 def recommendation_headline(record: JobRecord) -> str:
     """The answer in one line, without numbers."""
     choice = record.recommendation
@@ -105,7 +116,7 @@ def recommendation_numbers(record: JobRecord) -> str:
     policies = dict.fromkeys((IDENTITY, record.recommendation.policy))
     accuracy = " → ".join(percent(_metric(record.policy(name), "test/accuracy")) for name in policies)
     chosen = record.policy(record.recommendation.policy)
-    price = f"{chosen.passes} {'pass' if chosen.passes == 1 else 'passes'} per image"
+    price = f"{passes_text(chosen)} {'pass' if chosen.passes == 1 else 'passes'} per image"
     return f"{' → '.join(policies)}: test accuracy {accuracy} %, {price}"
 
 
@@ -117,7 +128,7 @@ def render_recommendation(record: JobRecord, console: Console) -> None:
         Text(choice.reason),
         Text(choice.rule, style="dim"),
     ]
-    lines += [Text(f"warning: {warning}", style="yellow") for warning in record.warnings]
+    lines += [Text(f"warning: {warning}", style="yellow") for warning in _first(record.warnings)]
     console.print(
         Panel(
             Group(*lines),
@@ -167,11 +178,11 @@ def markdown_note(record: JobRecord, *, limit: int = 10) -> str:
         f"*{record.question}*",
         _markdown_table(record, shown(record, limit=limit)),
         f"Test split, {count} examples, by calibrated NLL; {len(record.policies)} policies in all in "
-        f"`leaderboard.csv`. {choice.rule}",
+        f"`leaderboard.csv`. {choice.rule} {record.verdict_rule} Optimism: calibrated NLL on test minus on validation.",
         "\n".join(f"- {fact}" for fact in _facts(record)),
     ]
     if record.warnings:
-        parts.append("**Warnings**\n\n" + "\n".join(f"- {warning}" for warning in record.warnings))
+        parts.append("**Warnings**\n\n" + "\n".join(f"- {warning}" for warning in _first(record.warnings)))
     parts.append(f"Run it again:\n\n```\n{record.command}\n```")
     return "\n\n".join(parts) + "\n"
 
@@ -192,6 +203,7 @@ def leaderboard_rows(record: JobRecord) -> list[list[str | float | bool | None]]
             policy.name,
             policy.name == record.recommendation.policy,
             *(policy.metrics.get(name) for name in metrics),
+            policy.verdict,
             policy.aggregation,
             " ".join(policy.views),
             policy.temperature,
@@ -207,6 +219,13 @@ def write_leaderboard_csv(record: JobRecord, path: Path) -> None:
     writer.writerow(leaderboard_columns(record))
     writer.writerows(leaderboard_rows(record))
     write_text(path, stream.getvalue())
+
+
+def _first(warnings: Sequence[str]) -> list[str]:
+    """The first few, and how many more the record holds."""
+    rest = len(warnings) - WARNINGS
+    more = [f"{rest} more in record.json; tables/views.csv has every view"] if rest > 0 else []
+    return [*warnings[:WARNINGS], *more]
 
 
 def _metric(policy: PolicyRecord, name: str) -> float:
@@ -226,14 +245,16 @@ def _columns(record: JobRecord) -> Sequence[Column]:
     has_top5 = any("test/top5_accuracy" in policy.metrics for policy in record.policies)
     top5 = [Column("top-5 %", lambda policy: percent(_metric(policy, "test/top5_accuracy")), 132)] if has_top5 else []
     return [
-        Column("passes", lambda policy: str(policy.passes)),
+        Column("passes", passes_text),
         Column("accuracy %", lambda policy: percent(_metric(policy, "test/accuracy"))),
         *top5,
         Column(f"gain, points [{record.level:.0%}]", gain_text),
         Column("corrected/\ncorrupted", corrected_text, 100),
         Column("p adj.", p_text, 88),
         Column("NLL cal.", lambda policy: f"{_metric(policy, 'test/nll_calibrated'):.4f}"),
-        Column("ECE %", lambda policy: percent(_metric(policy, "test/ece")), 110),
+        Column("optimism", lambda policy: f"{_metric(policy, 'optimism/nll_calibrated'):+.4f}", 124),
+        Column("ECE %", lambda policy: percent(_metric(policy, "test/ece")), 140),
+        Column("verdict", verdict_text, 112),
     ]
 
 
@@ -244,26 +265,29 @@ def _caption(record: JobRecord, rows: int, *, chosen: str, reference: str) -> st
     marks = f"{chosen} chosen on validation   {reference} identity"
     if record.recommendation.policy == IDENTITY:
         marks = f"{chosen}{reference} identity, chosen on validation"
-    return f"{marks}   test split, N = {count}, by calibrated NLL   {which}"
+    caption = f"{marks}   test split, N = {count}, by calibrated NLL   {which}"
+    return f"{caption}\n{record.verdict_rule}" if record.verdict_rule else caption
 
 
 def _markdown_table(record: JobRecord, policies: Sequence[PolicyRecord]) -> str:
     lines = [
         f"| | policy | passes | accuracy % | gain, points [{record.level:.0%}] | corrected/corrupted | p adj. "
-        "| NLL cal. | ECE % |",
-        "|:-:|:--|--:|--:|--:|--:|--:|--:|--:|",
+        "| NLL cal. | optimism | ECE % | verdict |",
+        "|:-:|:--|--:|--:|--:|--:|--:|--:|--:|--:|:--|",
     ]
     for policy in policies:
         cells = [
             _mark(policy.name, record=record, chosen="★", reference="○"),
             policy.name.replace("|", "\\|"),
-            str(policy.passes),
+            passes_text(policy),
             percent(_metric(policy, "test/accuracy")),
             gain_text(policy),
             corrected_text(policy),
             p_text(policy).replace("<", "&lt;"),
             f"{_metric(policy, 'test/nll_calibrated'):.4f}",
+            f"{_metric(policy, 'optimism/nll_calibrated'):+.4f}",
             percent(_metric(policy, "test/ece")),
+            verdict_text(policy),
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

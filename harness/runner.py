@@ -17,12 +17,17 @@ import numpy as np
 from rich.console import Console
 
 from harness import build
+from harness.blas import one_thread
 from harness.checkpoint_source import input_size
 from harness.config import Checkpoint, Config
+from harness.cross_fitting import Folds
+from harness.diagnostics.training_match import unseen
 from harness.errors import DataError, ModelError, TrackingError
-from harness.evaluation import Evaluation, evaluate
+from harness.evaluation import Evaluation, Settings, evaluate
 from harness.files import make_folder
+from harness.findings import Findings, curves, harm, probes, redundancy, slices, view_seeds
 from harness.fingerprint import fingerprint
+from harness.firewall import Examples
 from harness.inference import run_missing
 from harness.job_record import make_record, write_results
 from harness.model_source import ModelInfo, ModelSource, load_model
@@ -30,14 +35,16 @@ from harness.plan import Plan, engine_label, logit_key, make_plan, required_pass
 from harness.policies.policy import Policy, required_views
 from harness.record_files import RECORD, read_record
 from harness.records import JobRecord
+from harness.search_findings import search_null, subset_tables
 from harness.selection import choose
 from harness.store import INFERENCE_VERSION, LogitStore
-from harness.terminal import TrainingBar, pass_bar, plan_lines
+from harness.terminal import TrainingBar, pass_bar, plan_lines, policy_bar
 from harness.tracking.location import Marker, logged_run, public_uri, resolve_uri, write_marker
 from harness.types import Dataset
 from harness.views import View
 
-EVALUATION_VERSION = 2  # raise by hand when a change of our code changes metrics
+ALONE_TOLERANCE = 1e-3  # float rounding stays a hundred times below it
+EVALUATION_VERSION = 3  # raise by hand when a change of our code changes metrics
 
 
 @dataclass(frozen=True)
@@ -81,11 +88,36 @@ class Job:
                 "versions": [EVALUATION_VERSION, INFERENCE_VERSION],
                 "model": self.source.asked,
                 "splits": [self.dataset.validation.digest, self.dataset.test.digest],
-                "policies": [[one.name, one.aggregation, [view.spec for view in one.views]] for one in self.policies],
+                "policies": [[one.name, one.spec] for one in self.policies],
+                "slices": [[one.name, one.digest] for one in self.dataset.slices],
                 "class_names": self.dataset.test.class_names,
                 "evaluation": self.config.evaluation.model_dump(),
                 "engine": self.engine,
             }
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on how the splits and the list of policies came about."""
+        return self.dataset.notes
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Those of the notes that are warnings."""
+        return tuple(note.removeprefix("warning: ") for note in self.notes if note.startswith("warning: "))
+
+    @property
+    def settings(self) -> Settings:
+        """How policies are fitted and compared."""
+        node = self.config.evaluation
+        return Settings(
+            folds=Folds(node.folds, node.repeats, node.seed),
+            criterion=node.criterion,
+            resamples=node.resamples,
+            seed=node.seed,
+            level=node.level,
+            alpha=node.miscoverage,
+            randomised=node.randomised,
         )
 
     @property
@@ -96,7 +128,7 @@ class Job:
 
 def prepare(config: Config) -> Job:
     """Builds a job's parts; a checkpoint is fetched, data are read, nothing is trained or predicted."""
-    policies = build.policies(config)
+    policies, left_out = build.policies(config)
     if config.tracking.enabled:
         resolve_uri(config.tracking.uri)
     path = _checkpoint_path(config)
@@ -106,6 +138,7 @@ def prepare(config: Config) -> Job:
         size = input_size(path, trust=trust, root=Path(config.store))
     store = LogitStore(Path(config.store))
     data = build.dataset(config, input_size=size)
+    data = replace(data, notes=(*data.notes, *left_out))
     return Job(config, policies, data, build.model_source(config, data, path=path), store)
 
 
@@ -141,7 +174,7 @@ def run(config: Config, *, console: Console, command: str, sweep: str | None = N
     """
     started = datetime.now(UTC)
     job = prepare(config)
-    _say(console, job.dataset.notes)
+    _say(console, job.notes)
     # Said now rather than after the training.
     make_folder(job.store.root)
     make_folder(job.folder)
@@ -160,28 +193,81 @@ def run(config: Config, *, console: Console, command: str, sweep: str | None = N
         _check_views(job, info.input_shape[:2])
         _say(console, [*info.notes, *(f"warning: {text}" for text in info.warnings)])
         logits, costs = _logits(job, info, console)
-        evaluation = evaluate(
-            job.policies,
-            lambda split, view: logits[split, view],
-            {name: job.dataset.split(name).labels for name in ("validation", "test")},
-            resamples=config.evaluation.resamples,
-            seed=config.evaluation.seed,
-            level=config.evaluation.level,
+        evaluation, findings = _evaluated(job, info, logits, console)
+        record = make_record(
+            job_id=job.job_id,
+            name=job.source.name,
+            config=config,
+            dataset=job.dataset,
+            info=info,
+            evaluation=evaluation,
+            recommendation=choose(evaluation.results, criterion=config.evaluation.criterion),
+            numbers={**costs, **findings.numbers},
+            warnings=(*job.warnings, *_company(costs), *findings.warnings),
+            started=started,
+            command=command,
+            sweep=sweep,
         )
-        record = _record(job, info, evaluation, costs, started=started, command=command, sweep=sweep)
         if config.tracking.enabled:
             uri = public_uri(resolve_uri(config.tracking.uri))
             write_marker(job.folder, Marker("pending", uri, config.tracking.experiment))
-        write_results(job.folder, record, evaluation, config=config, test=job.dataset.test)
+        write_results(job.folder, record, evaluation, config=config, test=job.dataset.test, tables=findings.tables)
     trained = int(not info.from_cache and info.fingerprint is not None)
     return _track(Outcome(job.folder, record, trained, int(costs["cost/passes_computed"])), config)
+
+
+@one_thread()  # so that no bit depends on the number of cores
+def _evaluated(
+    job: Job, info: ModelInfo, logits: Mapping[tuple[str, View], np.ndarray], console: Console
+) -> tuple[Evaluation, Findings]:
+    """The arithmetic on stored logits: the policies, and what is found beside them."""
+    splits = {name: job.dataset.split(name) for name in job.dataset.evaluated}
+    examples = {name: Examples(split.ids, split.labels) for name, split in splits.items()}
+    views = {name: {view: logits[name, view] for view in required_views(job.policies)} for name in splits}
+    settings = job.settings
+    found = subset_tables(job.policies, views, examples, settings=settings)
+    with policy_bar(console, len(job.policies)) as advance:
+        evaluation = evaluate(
+            job.policies,
+            lambda split, view: logits[split, view],
+            {name: examples[name] for name in ("validation", "test")},
+            settings=settings,
+            tried=found.tried,
+            advance=advance,
+        )
+    test, validation = views["test"], views["validation"]
+    findings = (
+        harm(validation, examples["validation"], class_names=job.dataset.test.class_names)
+        + Findings(warnings=_unseen(job, info))
+        + redundancy(test, examples["test"])
+        + probes(evaluation.fitted, test, seed=settings.seed)
+        + curves(job.policies, test, examples["test"], seed=settings.seed)
+        + view_seeds(evaluation)
+        + found.findings
+        + search_null(evaluation, test, examples["test"])
+    )
+    if job.dataset.slices:
+        copies = {split.name: split.name for split in job.dataset.slices}
+        findings += slices(evaluation, {name: views[name] for name in copies}, examples)
+    return evaluation, findings
+
+
+def _unseen(job: Job, info: ModelInfo) -> tuple[str, ...]:
+    """What the views show the model that its training never did."""
+    node = job.config.augmentation
+    return unseen(
+        required_views(job.policies),
+        augmentation=None if info.fingerprint is None else node.kind,
+        options=node.arguments,
+        size=info.input_shape[:2],
+    )
 
 
 def _logits(
     job: Job, info: ModelInfo, console: Console
 ) -> tuple[Mapping[tuple[str, View], np.ndarray], dict[str, float]]:
     """The logits of every pass, after the missing ones were run; and what that cost."""
-    passes = required_passes(job.policies)
+    passes = required_passes(job.policies, job.dataset)
     keys = {item: logit_key(item, dataset=job.dataset, model_digest=info.digest, engine=job.engine) for item in passes}
     missing = [key for key in keys.values() if key not in job.store]
     load = partial(
@@ -207,12 +293,27 @@ def _logits(
         found = {(item.split, item.view): job.store.get(key) for item, key in keys.items()}
         logits = {key: value for key, value in found.items() if value is not None}
         if len(logits) == len(found):
-            return logits, _costs([job.store.note(key) for key in missing], passes=len(passes), computed=computed) | {
-                f"cost/{name}": float(value)
-                for name, value in job.store.note(keys[passes[0]]).items()
-                if name.startswith("fast_")
-            }
+            costs = _costs([job.store.note(key) for key in missing], passes=len(passes), computed=computed)
+            return logits, costs | _noted(job.store.note(keys[passes[0]]))
     raise ModelError("logits in the store were damaged twice in a row: check the disk under `store`")
+
+
+def _company(numbers: Mapping[str, float]) -> list[str]:
+    """A sentence where the model does not treat each image by itself."""
+    difference = numbers.get("probe/alone_difference", 0.0)
+    if difference <= ALONE_TOLERANCE:
+        return []
+    return [
+        f"the model gives an image alone other logits than in a batch (off by {difference:.2g} of the largest): "
+        "its predictions depend on the company; look for layers that mix examples"
+    ]
+
+
+def _noted(note: Mapping[str, Any]) -> dict[str, float]:
+    """What the side file of identity's pass says about the model: rounding of a fast engine, an image alone."""
+    found = {f"cost/{name}": float(value) for name, value in note.items() if name.startswith("fast_")}
+    alone = note.get("alone_difference")
+    return found if alone is None else found | {"probe/alone_difference": float(alone)}
 
 
 def _costs(notes: Sequence[Mapping[str, Any]], *, passes: int, computed: int) -> dict[str, float]:
@@ -237,31 +338,6 @@ def _check_views(job: Job, size: tuple[int, int]) -> None:
     image = np.zeros((1, *job.dataset.test.images.shape), np.uint8)
     for view in required_views(job.policies):
         view(image, np.zeros(1, np.int64), size=size)
-
-
-def _record(
-    job: Job,
-    info: ModelInfo,
-    evaluation: Evaluation,
-    costs: Mapping[str, float],
-    *,
-    started: datetime,
-    command: str,
-    sweep: str | None,
-) -> JobRecord:
-    return make_record(
-        job_id=job.job_id,
-        name=job.source.name,
-        config=job.config,
-        dataset=job.dataset,
-        info=info,
-        evaluation=evaluation,
-        recommendation=choose(evaluation.results, criterion=job.config.evaluation.criterion),
-        costs=costs,
-        started=started,
-        command=command,
-        sweep=sweep,
-    )
 
 
 def _track(outcome: Outcome, config: Config) -> Outcome:

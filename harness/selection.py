@@ -1,7 +1,8 @@
 """Which policy to ship: chosen on validation, judged on test.
 
-One policy is chosen by validation alone, and only its test numbers enter the verdict, so that looking at many policies
-on validation does not make the test interval too narrow.
+Two questions have two answers. The recommendation is one policy, chosen by validation alone; only its test numbers
+enter its verdict, so that looking at many policies on validation does not make its interval too narrow. The verdict of
+each policy in the leaderboard answers for somebody who reads all of them on test, and so is corrected for their number.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,10 +33,13 @@ class Candidate(Protocol):
     def validation(self) -> Mapping[str, float]: ...  # noqa: D102
 
     @property
+    def passes(self) -> float: ...  # noqa: D102
+
+    @property
     def gains(self) -> Mapping[str, Estimate]: ...  # noqa: D102
 
     @property
-    def p_value_adjusted(self) -> float: ...  # noqa: D102
+    def p_values_adjusted(self) -> Mapping[str, float]: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,8 @@ def choose(results: Sequence[Candidate], *, criterion: str = "nll_calibrated") -
     """The policy that is best on validation, with a verdict from its gains on test.
 
     Best is the lowest NLL (with or without temperature) or the highest accuracy; among equals the fewest forward
-    passes, then identity, then the first name. Scores within 1e-12 are equal, so that float rounding chooses nothing.
+    passes per image, then identity, then the first name. Scores within 1e-12 are equal, so that float rounding chooses
+    nothing.
 
     Raises:
         ConfigError: for an unknown criterion.
@@ -70,10 +75,10 @@ def choose(results: Sequence[Candidate], *, criterion: str = "nll_calibrated") -
         raise ConfigError(unknown_name("selection criterion", criterion, CRITERIA))
     sign = -1.0 if criterion == "accuracy" else 1.0
 
-    def order(one: Candidate) -> tuple[float, int, bool, str]:
+    def order(one: Candidate) -> tuple[float, float, bool, str]:
         name = one.policy.name
         score = round(sign * one.validation[criterion], 12)
-        return score, len(one.policy.views), name != IDENTITY_POLICY.name, name
+        return score, one.passes, name != IDENTITY_POLICY.name, name
 
     chosen = min(results, key=order)
     return Recommendation(
@@ -82,6 +87,30 @@ def choose(results: Sequence[Candidate], *, criterion: str = "nll_calibrated") -
         reason=_reason(chosen, criterion),
         rule=_rule(criterion),
         criterion=criterion,
+    )
+
+
+def verdict_of(gains: Mapping[str, float], p_adjusted: Mapping[str, float], *, criterion: str, level: float) -> Verdict:
+    """The verdict on one of many policies that are all looked at on test.
+
+    Args:
+        gains: over identity on test, positive is better, of accuracy and of the criterion.
+        p_adjusted: of the same, corrected for the number of policies tried.
+        criterion: what counts.
+        level: 1 - level is the largest p that counts as found.
+    """
+    found = {name: p_adjusted[name] <= 1 - level for name in ("accuracy", criterion)}
+    if any(found[name] and gains[name] < 0 for name in found):
+        return "do not ship"
+    return "ship" if found[criterion] and gains[criterion] > 0 else "undecided"
+
+
+def verdict_rule(criterion: str, *, tried: int, level: float) -> str:
+    """The rule of `verdict_of` in one sentence."""
+    return (
+        f"Verdict of a row: ship if its {CRITERIA[criterion]} gain on test is positive with an adjusted p (Holm over "
+        f"{tried} policies tried) of at most {1 - level:.2g}, do not ship if that gain or the accuracy gain is "
+        "negative with such a p, else undecided."
     )
 
 
@@ -117,12 +146,15 @@ def _reason(chosen: Candidate, criterion: str) -> str:
         gained.append(f"{name} gain {gain.value:+.4f} nats [{gain.lower:+.4f}, {gain.upper:+.4f}]")
     return (
         f"{chosen.policy.name} over identity on test: {', '.join(gained)} ({accuracy.level:.0%} intervals), "
-        f"for {_cost(len(chosen.policy.views))}; McNemar p after Holm {_p(chosen.p_value_adjusted)}."
+        f"for {cost_text(chosen.passes)}; McNemar p after Holm {_p(chosen.p_values_adjusted['accuracy'])}."
     )
 
 
-def _cost(passes: int) -> str:
-    return "1 forward pass, as many as identity" if passes == 1 else f"{passes} forward passes instead of 1"
+def cost_text(passes: float) -> str:
+    """The price of a policy against identity's single pass; a mean per image where images differ."""
+    if passes == 1:
+        return "1 forward pass, as many as identity"
+    return f"{passes:.0f} forward passes instead of 1" if passes == round(passes) else f"{passes:.2f} passes on average"
 
 
 def _p(value: float) -> str:

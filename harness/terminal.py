@@ -2,7 +2,7 @@
 
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
@@ -53,7 +53,7 @@ def plan_lines(plan: Plan) -> list[str]:
     lines = [
         f"policies        {len(plan.policies)}",
         f"views           {plan.views} (the union over all policies)",
-        f"forward passes  {len(plan.passes)} instead of {plan.asked}: each view once over validation and test",
+        f"forward passes  {len(plan.passes)} instead of {plan.asked}: each view once over {_splits_text(plan)}",
         f"stored          {plan.stored}",
         f"to compute      {plan.to_compute} ({plan.examples:,} image evaluations)",
     ]
@@ -63,6 +63,11 @@ def plan_lines(plan: Plan) -> list[str]:
         known = "unknown: nothing was measured yet for this model; the progress bar will say"
         lines.append(f"estimated time  {known if plan.seconds is None else seconds_text(plan.seconds)}")
     return lines
+
+
+def _splits_text(plan: Plan) -> str:
+    slices = len({item.split for item in plan.passes}) - 2
+    return "validation and test" if slices <= 0 else f"validation, test and {slices} corrupted copies of it"
 
 
 class TrainingBar:
@@ -136,6 +141,24 @@ def pass_bar(console: Console, plan: Plan) -> Iterator["PassBar"]:
     )
     with progress:
         yield PassBar(progress, progress.add_task("", total=plan.examples, view=""))
+
+
+@contextmanager
+def policy_bar(console: Console, total: int) -> Iterator[Callable[[str], None]]:
+    """A progress bar over policies that are fitted and scored; gives what is told each one's name."""
+    progress = Progress(
+        TextColumn("policies"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[policy]}"),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with progress:
+        task = progress.add_task("", total=total, policy="", completed=-1)
+        yield lambda name: progress.update(task, advance=1, policy=name)
 
 
 class PassBar:

@@ -37,6 +37,7 @@ def _policy(name: str, *, gain: float, passes: int, p_value: float) -> PolicyRec
         "test/brier": 0.17,
         "test/ece": 0.03,
         "validation/nll_calibrated": 0.36 - gain,
+        "optimism/nll_calibrated": -0.01,
         "cost/passes": float(passes),
     }
     if name != "identity":
@@ -49,7 +50,8 @@ def _policy(name: str, *, gain: float, passes: int, p_value: float) -> PolicyRec
             "gain/corrupted": 12.0,
         }
     views = tuple(f"view{index}" for index in range(passes))
-    return PolicyRecord(name, "mean_probs", views, views, passes, metrics, 1.25)
+    verdict = "" if name == "identity" else "ship" if gain > 0 else "do not ship"
+    return PolicyRecord(name, "mean_probs", views, views, float(passes), metrics, 1.25, verdict)
 
 
 def _job(gains: Sequence[float] = (0.02, -0.03), *, chosen: int = 1, **changes: object) -> JobRecord:

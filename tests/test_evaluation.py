@@ -1,23 +1,24 @@
 """Evaluation: predictions from stored logits, pairing with identity, and the wall between fitting and test."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import special
+from scipy import special, stats
 from sklearn.metrics import accuracy_score, log_loss
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from harness import evaluation
 from harness.calibration import fit_temperature
-from harness.errors import ConfigError, DataError, ModelError
-from harness.evaluation import Evaluation, evaluate, predict_policy
+from harness.cross_fitting import Folds
+from harness.errors import DataError, ModelError
+from harness.evaluation import Evaluation, Settings, evaluate, gains_over_first, score, view_logits
+from harness.firewall import Examples
 from harness.metrics import reliability_bins
-from harness.policies import aggregation
-from harness.policies.aggregation import AGGREGATIONS
+from harness.policies.base import Aggregation
 from harness.policies.policy import Policy
+from harness.policies.registry import make_aggregation
 from harness.selection import choose
 from harness.transforms.flips import HorizontalFlip, VerticalFlip
 from harness.transforms.geometric import Shift
@@ -45,12 +46,47 @@ def made_up() -> dict[tuple[str, View], np.ndarray]:
 
 
 STORED = made_up()
+
+
+def named(kind: str, **parameters: float | str) -> Aggregation:
+    """An aggregation by its name."""
+    return make_aggregation(kind, parameters)
+
+
 POLICIES = (
     Policy("hflip", (IDENTITY, HFLIP)),
-    Policy("shift_logits", (IDENTITY, HFLIP, SHIFT), "mean_logits"),
-    Policy("vflip", (IDENTITY, VFLIP), "max_probs"),
+    Policy("shift_logits", (IDENTITY, HFLIP, SHIFT), named("mean_logits")),
+    Policy("vflip", (IDENTITY, VFLIP), named("max_probs")),
     Policy("only_vflip", (VFLIP,)),
 )
+LEARNED = (
+    *(
+        Policy(kind, VIEWS, named(kind))
+        for kind in (
+            "augtta",
+            "classtta",
+            "augtta_or_classtta",
+            "m_atta",
+            "covariance_weights",
+            "stacking",
+            "loss_ridge",
+            "v_atta",
+            "learned_early_exit",
+        )
+    ),
+    Policy("gps", VIEWS, named("gps", budget=3)),
+    Policy("best_subset", VIEWS, named("best_subset", size=2)),
+    Policy("selective", VIEWS, named("selective", share=0.3)),
+)
+FAST = Settings(resamples=20)
+
+
+def examples(labels: dict[str, np.ndarray] | None = None) -> dict[str, Examples]:
+    """The splits with ids of their own."""
+    return {
+        split: Examples(np.array([f"{split}/{i}" for i in range(len(found))]), found)
+        for split, found in (labels or LABELS).items()
+    }
 
 
 def source(split: str, view: View) -> np.ndarray:
@@ -61,40 +97,7 @@ def source(split: str, view: View) -> np.ndarray:
 @pytest.fixture(scope="module")
 def evaluated() -> Evaluation:
     """One evaluation that several tests look at."""
-    return evaluate(POLICIES, source, LABELS, resamples=500, seed=3)
-
-
-@pytest.mark.parametrize("name", sorted(AGGREGATIONS))
-def test_blocks_change_nothing(name: str) -> None:
-    """One example at a time, some, or all at once: the same predictions."""
-    policy = Policy("p", VIEWS, name)
-    whole = AGGREGATIONS[name](np.stack([STORED["test", view] for view in VIEWS]))
-    for block in (1, 1000, 10**9):
-        found = predict_policy(policy, lambda view: STORED["test", view], LABELS["test"], block=block)
-        np.testing.assert_allclose(found.log_probs, whole, atol=1e-13)
-
-
-def test_each_view_is_asked_for_once_a_policy() -> None:
-    """Opening a stored pass is not repeated for every block."""
-    asked: list[View] = []
-
-    def logits_of(view: View) -> np.ndarray:
-        asked.append(view)
-        return STORED["test", view]
-
-    predict_policy(Policy("p", VIEWS), logits_of, LABELS["test"], block=50)
-    assert asked == list(VIEWS)
-
-
-def test_memory_mapped_logits_give_the_same(tmp_path: Path) -> None:
-    """Logits on disk, opened read-only as memory maps, are as good as arrays."""
-    for i, view in enumerate(VIEWS):
-        np.save(tmp_path / f"{i}.npy", STORED["test", view])
-    mapped = {view: np.load(tmp_path / f"{i}.npy", mmap_mode="r") for i, view in enumerate(VIEWS)}
-    policy = Policy("p", VIEWS)
-    found = predict_policy(policy, mapped.__getitem__, LABELS["test"])
-    expected = predict_policy(policy, lambda view: STORED["test", view], LABELS["test"])
-    np.testing.assert_array_equal(found.log_probs, expected.log_probs)
+    return evaluate(POLICIES, source, examples(), settings=Settings(resamples=500, seed=3))
 
 
 def test_identity_comes_first_and_policies_keep_their_order(evaluated: Evaluation) -> None:
@@ -111,7 +114,8 @@ def test_identity_gains_nothing_over_itself(evaluated: Evaluation) -> None:
     identity = evaluated.identity
     for gain in identity.gains.values():
         assert (gain.value, gain.lower, gain.upper) == (0.0, 0.0, 0.0)
-    assert (identity.p_value, identity.p_value_adjusted, identity.corrected, identity.corrupted) == (1.0, 1.0, 0, 0)
+    assert set(identity.p_values.values()) == set(identity.p_values_adjusted.values()) == {1.0}
+    assert (identity.corrected, identity.corrupted, identity.verdict) == (0, 0, "undecided")
 
 
 def test_metrics_agree_with_scikit_learn(evaluated: Evaluation) -> None:
@@ -122,19 +126,17 @@ def test_metrics_agree_with_scikit_learn(evaluated: Evaluation) -> None:
         classes = np.arange(CLASSES)
         assert metrics["accuracy"] == pytest.approx(accuracy_score(LABELS[split], probs.argmax(1)))
         assert metrics["nll"] == pytest.approx(log_loss(LABELS[split], probs, labels=classes), rel=1e-9)
-        after = special.softmax(np.log(probs) / result.temperature, axis=1)
-        assert metrics["nll_calibrated"] == pytest.approx(log_loss(LABELS[split], after, labels=classes), rel=1e-9)
-    assert set(result.test) == {"accuracy", "top5_accuracy", "nll", "nll_calibrated", "brier", "ece"}
-    assert set(result.validation) == set(result.test)
+    after = special.softmax(np.log(probs) / result.temperature, axis=1)
+    assert result.test["nll_calibrated"] == pytest.approx(log_loss(LABELS["test"], after, labels=classes), rel=1e-9)
+    assert set(result.test) - set(result.validation) == {"nll_calibrated_paper"}
 
 
 def test_the_temperature_is_that_of_validation(evaluated: Evaluation) -> None:
-    """The temperature is the best one on validation, so it cannot raise the NLL there; test uses it as it is."""
+    """The temperature is the best one on validation; test uses it as it is."""
     for result in evaluated.results:
-        views = result.policy.views
-        log_probs = AGGREGATIONS[result.policy.aggregation](np.stack([STORED["validation", v] for v in views]))
+        logits = np.stack([STORED["validation", view] for view in result.policy.views])
+        log_probs = result.fitted.fitted(logits)
         assert result.temperature == pytest.approx(fit_temperature(log_probs, LABELS["validation"]), rel=1e-6)
-        assert result.validation["nll_calibrated"] <= result.validation["nll"]
 
 
 def test_gains_are_differences_of_metrics_and_positive_is_better(evaluated: Evaluation) -> None:
@@ -156,12 +158,12 @@ def test_intervals_are_those_of_explicit_paired_resamples(evaluated: Evaluation)
     gains = [hit[0][rows].mean() - hit[1][rows].mean() for rows in drawn]
     found = evaluated.result("hflip").gains["accuracy"]
     np.testing.assert_allclose([found.lower, found.upper], np.percentile(gains, [2.5, 97.5]), atol=1e-12)
-    assert (found.level, evaluated.level, evaluated.resamples, evaluated.seed) == (0.95, 0.95, 500, 3)
+    assert (found.level, evaluated.settings.level) == (0.95, 0.95)
 
 
 def test_a_policy_has_the_same_interval_in_any_company(evaluated: Evaluation) -> None:
     """Intervals come from one stream of resamples, whatever the other policies are."""
-    alone = evaluate(POLICIES[1:2], source, LABELS, resamples=500, seed=3).results[1]
+    alone = evaluate(POLICIES[1:2], source, examples(), settings=evaluated.settings).results[1]
     for name, gain in evaluated.result("shift_logits").gains.items():
         np.testing.assert_allclose(
             [alone.gains[name].lower, alone.gains[name].upper], [gain.lower, gain.upper], atol=1e-12
@@ -177,22 +179,83 @@ def test_mcnemar_and_holm_agree_with_statsmodels(evaluated: Evaluation) -> None:
         table = [[(right & base).sum(), (right & ~base).sum()], [(~right & base).sum(), (~right & ~base).sum()]]
         assert (result.corrected, result.corrupted) == (table[0][1], table[1][0])
         expected.append(float(mcnemar(table, exact=True).pvalue))
-    np.testing.assert_allclose([result.p_value for result in evaluated.results[1:]], expected, rtol=1e-9)
+    np.testing.assert_allclose([result.p_values["accuracy"] for result in evaluated.results[1:]], expected, rtol=1e-9)
+    discoveries = [result.p_values_bh["accuracy"] for result in evaluated.results[1:]]
+    np.testing.assert_allclose(discoveries, multipletests(expected, method="fdr_bh")[1], rtol=1e-9)
     adjusted = multipletests(expected, method="holm")[1]
-    np.testing.assert_allclose([result.p_value_adjusted for result in evaluated.results[1:]], adjusted, rtol=1e-9)
+    np.testing.assert_allclose(
+        [result.p_values_adjusted["accuracy"] for result in evaluated.results[1:]], adjusted, rtol=1e-9
+    )
 
 
-def test_permuted_test_labels_change_nothing_that_is_fitted_or_chosen(evaluated: Evaluation) -> None:
-    """With the test labels shuffled, temperatures, validation metrics and the choice are the same to the last bit."""
+def test_other_p_values_are_paired_t_tests(evaluated: Evaluation) -> None:
+    """The gains in NLL, before and after temperature, are tested by SciPy's paired t test."""
+    base = evaluated.identity
+    for result in evaluated.results[1:]:
+        expected = stats.ttest_rel(base.nll_calibrated, result.nll_calibrated).pvalue
+        assert result.p_values["nll_calibrated"] == pytest.approx(expected, rel=1e-6)
+        assert result.p_values["nll"] == pytest.approx(stats.ttest_rel(base.scores.nll, result.scores.nll).pvalue)
+
+
+def test_policies_that_were_tried_elsewhere_enter_the_correction(evaluated: Evaluation) -> None:
+    """With 996 more tried, the smallest p is multiplied by a thousand, and nothing else changes."""
+    other = evaluate(POLICIES, source, examples(), settings=evaluated.settings, tried=996)
+    smallest = min(evaluated.results[1:], key=lambda result: result.p_values["accuracy"])
+    after = other.result(smallest.policy.name)
+    assert other.tried == 1000
+    assert after.p_values == smallest.p_values
+    assert after.p_values_adjusted["accuracy"] == pytest.approx(min(1, 1000 * smallest.p_values["accuracy"]))
+
+
+def test_a_good_view_ships_and_a_bad_one_does_not(evaluated: Evaluation) -> None:
+    """The verdicts follow the adjusted p: the good view's gain is found, the bad view's harm too."""
+    assert evaluated.result("hflip").verdict == "ship"
+    assert evaluated.result("only_vflip").verdict == "do not ship"
+
+
+def test_permuted_test_labels_change_nothing_that_is_fitted_or_chosen() -> None:
+    """With the test labels shuffled, everything learned, searched and chosen is the same to the last bit."""
     shuffled = LABELS | {"test": np.random.default_rng(0).permutation(LABELS["test"])}
-    other = evaluate(POLICIES, source, shuffled, resamples=50)
-    for before, after in zip(evaluated.results, other.results, strict=True):
+    policies = (*POLICIES, *LEARNED)
+    settings = Settings(resamples=20, folds=Folds(3, 1, 0))
+    runs = [evaluate(policies, source, examples(labels), settings=settings) for labels in (LABELS, shuffled)]
+    for before, after in zip(runs[0].results, runs[1].results, strict=True):
         assert before.temperature == after.temperature
         assert before.validation == after.validation
+        assert before.fitted.fitted.parameters() == after.fitted.fitted.parameters()
+        assert before.fitted.conformal.thresholds == after.fitted.conformal.thresholds
+        assert (before.passes_per_image == after.passes_per_image).all()
+        assert before.provenance == after.provenance
     for criterion in ("nll_calibrated", "nll", "accuracy"):
-        chosen = choose(evaluated.results, criterion=criterion)
-        assert chosen.policy == choose(other.results, criterion=criterion).policy != "identity"
-    assert other.identity.test["accuracy"] < 0.4 < evaluated.identity.test["accuracy"]
+        chosen = [choose(run.results, criterion=criterion).policy for run in runs]
+        assert chosen[0] == chosen[1] != "identity"
+    assert runs[1].identity.test["accuracy"] < 0.4 < runs[0].identity.test["accuracy"]
+
+
+def test_splits_that_share_examples_are_refused() -> None:
+    """One validation example among the test examples: a line with both splits and the example."""
+    splits = examples()
+    ids = splits["test"].ids.astype(object)
+    ids[3] = "validation/7"
+    splits["test"] = Examples(ids.astype(np.str_), LABELS["test"])
+    with pytest.raises(DataError, match="validation and test share 1 examples, the first is validation/7"):
+        evaluate(POLICIES, source, splits, settings=FAST)
+
+
+def test_numbers_say_which_examples_they_come_from(evaluated: Evaluation) -> None:
+    """Fit and choice name validation's ids, the report test's."""
+    splits = examples()
+    for result in evaluated.results:
+        assert result.provenance.fit == result.provenance.select == splits["validation"].digest
+        assert result.provenance.report == splits["test"].digest
+
+
+def test_conformal_sets_are_calibrated_apart_from_the_weights() -> None:
+    """A learned policy's sets come from weights fitted on half of validation, not from those that are shipped."""
+    found = evaluate(LEARNED[:1], source, examples(), settings=FAST).results[1]
+    assert found.fitted.conformal.fitted.parameters() != found.fitted.fitted.parameters()
+    assert set(found.conformal) == {"aps", "raps"}
+    assert all(sets.coverage > 0.85 for sets in found.conformal.values())
 
 
 def test_the_order_of_examples_changes_no_metric(evaluated: Evaluation) -> None:
@@ -202,9 +265,10 @@ def test_the_order_of_examples_changes_no_metric(evaluated: Evaluation) -> None:
     def shuffled(split: str, view: View) -> np.ndarray:
         return STORED[split, view][order] if split == "test" else STORED[split, view]
 
-    other = evaluate(POLICIES, shuffled, LABELS | {"test": LABELS["test"][order]}, resamples=50)
+    other = evaluate(POLICIES, shuffled, examples(LABELS | {"test": LABELS["test"][order]}), settings=FAST)
     for before, after in zip(evaluated.results, other.results, strict=True):
-        assert after.test == pytest.approx(before.test, abs=1e-12)
+        plain = {name: value for name, value in before.test.items() if name != "nll_calibrated_paper"}  # random halves
+        assert {name: after.test[name] for name in plain} == pytest.approx(plain, abs=1e-9)
         np.testing.assert_array_equal(after.scores.predicted, before.scores.predicted[order])
         assert (before.corrected, before.corrupted) == (after.corrected, after.corrupted)
 
@@ -215,7 +279,7 @@ def test_a_slice_of_the_examples_scores_as_the_scores_sliced(evaluated: Evaluati
     def sliced(split: str, view: View) -> np.ndarray:
         return STORED[split, view][::2] if split == "test" else STORED[split, view]
 
-    other = evaluate(POLICIES, sliced, LABELS | {"test": LABELS["test"][::2]}, resamples=50)
+    other = evaluate(POLICIES, sliced, examples(LABELS | {"test": LABELS["test"][::2]}), settings=FAST)
     for before, after in zip(evaluated.results, other.results, strict=True):
         np.testing.assert_allclose(after.scores.nll, before.scores.nll[::2], atol=1e-12)
         np.testing.assert_allclose(after.nll_calibrated, before.nll_calibrated[::2], atol=1e-12)
@@ -230,13 +294,13 @@ def test_reliability_can_be_had_of_any_policy(evaluated: Evaluation) -> None:
 def test_a_duplicated_view_changes_no_mean() -> None:
     """A view listed twice is one view."""
     once, twice = Policy("once", (IDENTITY, HFLIP)), Policy("twice", (IDENTITY, HFLIP, HFLIP))
-    results = evaluate([once, twice], source, LABELS, resamples=20).results
+    results = evaluate([once, twice], source, examples(), settings=FAST).results
     assert results[1].test == results[2].test
 
 
 def test_no_policies_leaves_identity() -> None:
     """An empty list evaluates the reference alone."""
-    results = evaluate([], source, LABELS, resamples=20).results
+    results = evaluate([], source, examples(), settings=FAST).results
     assert [result.policy.name for result in results] == ["identity"]
     assert choose(results).verdict == "do not ship"
 
@@ -244,23 +308,21 @@ def test_no_policies_leaves_identity() -> None:
 def test_five_classes_have_no_top_five() -> None:
     """Top-5 accuracy is left out for C <= 5."""
     labels = {split: found % 5 for split, found in LABELS.items()}
-    results = evaluate([], lambda split, view: STORED[split, view][:, :5], labels, resamples=20).results
+    results = evaluate([], lambda split, view: STORED[split, view][:, :5], examples(labels), settings=FAST).results
     assert "top5_accuracy" not in results[0].test
 
 
-def swapped(view: View, wrong: np.ndarray) -> Callable[[View], np.ndarray]:
-    """The test logits, with those of one view replaced."""
-    return lambda asked: wrong if asked == view else STORED["test", asked]
+def swapped(view: View, wrong: np.ndarray) -> Callable[[str, View], np.ndarray]:
+    """The logits, with those of one view on test replaced."""
+    return lambda split, asked: wrong if (split, asked) == ("test", view) else STORED[split, asked]
 
 
 def test_views_that_do_not_fit_together_are_refused() -> None:
-    """Another number of classes or of examples than the other views, or than the labels: one line with both."""
+    """Another number of classes or of examples than the other views, or than the labels: one line."""
     policy, good = Policy("p", (IDENTITY, HFLIP)), STORED["test", HFLIP]
-    for wrong in (good[:, :-1], good[:-1], good[0]):
-        with pytest.raises(DataError, match="one shape"):
-            predict_policy(policy, swapped(HFLIP, wrong), LABELS["test"])
-    with pytest.raises(DataError, match="400 examples but 399 labels"):
-        predict_policy(policy, swapped(HFLIP, good), LABELS["test"][:-1])
+    for wrong, said in ((good[:, :-1], "one shape"), (good[:-1], "400 labels"), (good[0], "400 labels")):
+        with pytest.raises(DataError, match=said):
+            evaluate([policy], swapped(HFLIP, wrong), examples(), settings=FAST)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -269,30 +331,39 @@ def test_logits_that_are_no_numbers_are_named_by_their_view(bad: float) -> None:
     broken = STORED["test", HFLIP].copy()
     broken[17, 3] = bad
     with pytest.raises(ModelError, match=f"under view {HFLIP.name} "):
-        predict_policy(Policy("p", (IDENTITY, HFLIP)), swapped(HFLIP, broken), LABELS["test"])
+        evaluate([Policy("p", (IDENTITY, HFLIP))], swapped(HFLIP, broken), examples(), settings=FAST)
 
 
-@pytest.mark.parametrize(
-    "result",
-    [np.zeros((2, 2)), np.full((400, CLASSES), -np.inf), np.full((400, CLASSES), -3.0), np.ones((400, CLASSES))],
-)
-def test_a_foreign_aggregation_is_checked(result: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another package's aggregation that returns a wrong shape, infinities or no distribution is named."""
-    monkeypatch.setitem(aggregation.AGGREGATIONS, "theirs", lambda _: result)
-    with pytest.raises(ConfigError, match="'theirs' must return"):
-        predict_policy(Policy("p", (IDENTITY,), "theirs"), lambda view: STORED["test", view], LABELS["test"])
+def test_another_split_is_scored_with_what_was_fitted(evaluated: Evaluation) -> None:
+    """A corrupted copy of test costs no fit: with clean logits the scores and gains are those of test."""
+    splits = examples()
+    logits = view_logits(POLICIES, source, "test", splits["test"])
+    scored = score(evaluated.fitted, logits, splits["test"], settings=evaluated.settings)
+    gains = gains_over_first(scored, settings=evaluated.settings)
+    for one, gain, result in zip(scored, gains, evaluated.results, strict=True):
+        assert one.metrics == result.test
+        assert gain == result.gains
 
 
 def test_no_code_path_gives_test_labels_to_what_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever is fitted gets as many labels as validation has, and they are validation's."""
-    seen: list[np.ndarray] = []
+    """Fitting is called once, with validation's examples and logits alone, before test logits are asked for."""
+    asked: list[str] = []
+    calls: list[tuple[object, ...]] = []
+    original = evaluation.fit_policies
 
-    def spy(log_probs: np.ndarray, labels: np.ndarray) -> float:
-        seen.append(labels)
-        return fit_temperature(log_probs, labels)
+    def spy(*arguments: object, **settings: object) -> object:
+        calls.append(arguments)
+        assert "test" not in asked
+        return original(*arguments, **settings)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(evaluation, "fit_temperature", spy)
-    evaluate(POLICIES, source, LABELS, resamples=20)
-    assert len(seen) == len(POLICIES) + 1
-    for labels in seen:
-        np.testing.assert_array_equal(labels, LABELS["validation"])
+    def watched(split: str, view: View) -> np.ndarray:
+        asked.append(split)
+        return STORED[split, view]
+
+    monkeypatch.setattr(evaluation, "fit_policies", spy)
+    evaluate(POLICIES, watched, examples(), settings=FAST)
+    ((_, views, given),) = calls
+    assert isinstance(given, Examples)
+    np.testing.assert_array_equal(given.labels, LABELS["validation"])
+    assert isinstance(views, dict)
+    assert {len(array) for array in views.values()} == {COUNTS["validation"]}

@@ -14,7 +14,7 @@ import pytest
 
 from harness import record_files
 from harness.errors import DataError, StoreError
-from harness.records import JobRecord, PolicyPredictions
+from harness.records import JobRecord, PolicyPredictions, Table
 
 MakeJob = Callable[..., JobRecord]
 
@@ -25,7 +25,9 @@ def predictions(names: tuple[str, ...] = ("identity", "hflip")) -> Iterator[Poli
         labels = np.array([0, 1, 0, 1])
         predicted = (labels + np.array([shift, 0, 0, 0])) % 2
         confidence = np.array([0.9, 0.8, 0.7, 0.6])
-        yield PolicyPredictions(name, labels, predicted, confidence, -np.log(confidence), predicted == labels)
+        nll = -np.log(confidence)
+        ids = np.array(["test/4", "test/7", "test/8", "test/9"])
+        yield PolicyPredictions(name, ids, labels, predicted, confidence, nll, predicted == labels, nll / 2)
 
 
 def test_a_record_survives_the_way_to_disk_and_back(tmp_path: Path, make_job: MakeJob) -> None:
@@ -74,18 +76,24 @@ def test_predictions_are_tidy_and_one_row_group_a_policy(tmp_path: Path, make_jo
     assert file.num_row_groups == 2
     assert file.metadata.row_group(0).column(0).compression == "ZSTD"
     table = pd.read_parquet(tmp_path / record_files.PREDICTIONS)
-    assert list(table.columns) == ["policy", "example", "label", "predicted", "confidence", "nll", "correct"]
+    assert list(table.columns) == [
+        "policy", "example", "label", "predicted", "confidence", "nll", "nll_calibrated", "correct",
+    ]  # fmt: skip
     assert list(table["policy"]) == ["identity"] * 4 + ["hflip"] * 4
-    assert list(table["example"]) == [0, 1, 2, 3] * 2
+    assert list(table["example"]) == ["test/4", "test/7", "test/8", "test/9"] * 2
     assert table.groupby("policy", observed=True)["correct"].mean().to_dict() == {"identity": 1.0, "hflip": 0.75}
     np.testing.assert_allclose(table["nll"], -np.log(table["confidence"]), rtol=1e-6)
 
 
-def test_predictions_carry_the_files_where_examples_are_files(tmp_path: Path, make_job: MakeJob) -> None:
-    """Each row names the file it belongs to, in the order of the split."""
-    files = ("a/1.png", "b/1.png", "a/2.png", "b/2.png")
-    record_files.write_job(tmp_path, make_job(), predictions=predictions(), files=files)
-    assert list(pd.read_parquet(tmp_path / record_files.PREDICTIONS)["file"]) == list(files) * 2
+def test_a_table_is_a_csv_that_pandas_reads_back(tmp_path: Path) -> None:
+    """Numbers come back to the last bit, truth values too, and what there is none of is empty."""
+    rows = (("a", 0.1 + 0.2, True, None), ('with "quotes", and a comma', -1e-300, False, 3.0))
+    record_files.write_table(tmp_path, Table("odd", ("view", "value", "harms", "rest"), rows))
+    table = pd.read_csv(tmp_path / "tables" / "odd.csv")
+    assert list(table["view"]) == [row[0] for row in rows]
+    assert list(table["value"]) == [row[1] for row in rows]
+    assert list(table["harms"]) == [True, False]
+    assert table["rest"].isna().tolist() == [True, False]
 
 
 def test_a_job_that_breaks_off_leaves_no_record(tmp_path: Path, make_job: MakeJob) -> None:

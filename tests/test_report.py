@@ -49,7 +49,8 @@ def test_no_line_is_wider_than_the_console(make_job: MakeJob, width: int) -> Non
     assert max(len(line) for line in lines) <= width
     head = " ".join(lines[:2])
     assert all(word in head for word in ("policy", "passes", "accuracy", "gain", "NLL"))
-    assert ("ECE" in head) == (width >= 110)
+    assert ("ECE" in head) == (width >= 140)
+    assert ("verdict" in head) == (width >= 112)
 
 
 def test_long_names_are_shown_whole_on_a_narrow_console(make_job: MakeJob) -> None:

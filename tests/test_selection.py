@@ -7,7 +7,7 @@ import pytest
 
 from harness.errors import ConfigError
 from harness.policies.policy import IDENTITY_POLICY, Policy
-from harness.selection import choose
+from harness.selection import choose, cost_text, verdict_of
 from harness.transforms.flips import HorizontalFlip, VerticalFlip
 from harness.types import Estimate
 from harness.views import IDENTITY, View
@@ -23,7 +23,16 @@ class Result:
     policy: Policy
     validation: Mapping[str, float]
     gains: Mapping[str, Estimate]
-    p_value_adjusted: float = 0.5
+
+    @property
+    def passes(self) -> float:
+        """One a view."""
+        return float(len(self.policy.views))
+
+    @property
+    def p_values_adjusted(self) -> Mapping[str, float]:
+        """Of accuracy."""
+        return {"accuracy": 0.5}
 
 
 def result(
@@ -118,3 +127,33 @@ def test_unknown_criterion_is_refused() -> None:
     """A misspelt criterion is answered with the nearest name."""
     with pytest.raises(ConfigError, match="did you mean accuracy"):
         choose([IDENTITY_RESULT], criterion="acuracy")
+
+
+@pytest.mark.parametrize(
+    ("gains", "p", "verdict"),
+    [
+        ((0.01, 0.02), (0.5, 0.04), "ship"),
+        ((0.01, 0.02), (0.01, 0.06), "undecided"),
+        ((-0.01, 0.02), (0.04, 0.01), "do not ship"),
+        ((-0.01, 0.02), (0.06, 0.01), "ship"),
+        ((0.01, -0.02), (0.01, 0.01), "do not ship"),
+        ((0.01, -0.02), (0.01, 0.5), "undecided"),
+    ],
+)
+def test_the_verdict_on_one_of_many(gains: tuple[float, float], p: tuple[float, float], verdict: str) -> None:
+    """A positive gain with a small adjusted p ships; a negative one, of accuracy too, does not; else undecided."""
+    names = ("accuracy", "nll_calibrated")
+    found = verdict_of(
+        dict(zip(names, gains, strict=True)),
+        dict(zip(names, p, strict=True)),
+        criterion="nll_calibrated",
+        level=0.95,
+    )
+    assert found == verdict
+
+
+def test_the_price_of_images_that_differ_is_a_mean() -> None:
+    """Whole numbers are forward passes, others passes on average."""
+    assert cost_text(1) == "1 forward pass, as many as identity"
+    assert cost_text(4.0) == "4 forward passes instead of 1"
+    assert cost_text(1.306) == "1.31 passes on average"

@@ -8,6 +8,8 @@ import yaml
 
 from harness.config import choices, conf_folder, user_folders
 
+WIDTH = 22  # of the column of names
+
 
 def main(options: argparse.Namespace, overrides: Sequence[str]) -> int:  # noqa: ARG001
     """Prints names with a few words each; 0."""
@@ -16,7 +18,7 @@ def main(options: argparse.Namespace, overrides: Sequence[str]) -> int:  # noqa:
             print(f"{what}:")
         indent = "" if options.what else "  "
         for name, text in LISTINGS[what]():
-            print(f"{indent}{name:<18} {text}".rstrip())
+            print(f"{indent}{name:<{WIDTH}} {text}".rstrip())
     return 0
 
 
@@ -39,9 +41,18 @@ def _transforms() -> list[tuple[str, str]]:
 
 
 def _aggregations() -> list[tuple[str, str]]:
-    from harness.policies.aggregation import aggregation, aggregation_names
+    from harness.policies.registry import describe
 
-    return [(name, (aggregation(name).__doc__ or "").strip().split("\n")[0]) for name in aggregation_names()]
+    return [
+        (one.kind, f"{one.nature:<8} {one.summary}{f'  ({one.parameters})' if one.parameters else ''}")
+        for one in describe()
+    ]
+
+
+def _corruptions() -> list[tuple[str, str]]:
+    from harness.corruptions.registry import DISTORTIONS
+
+    return [(name, (distort.__doc__ or "").strip().split("\n")[0]) for name, distort in DISTORTIONS.items()]
 
 
 LISTINGS: dict[str, Callable[[], list[tuple[str, str]]]] = {
@@ -50,6 +61,7 @@ LISTINGS: dict[str, Callable[[], list[tuple[str, str]]]] = {
     "augmentations": lambda: _group("augmentation"),
     "transforms": _transforms,
     "aggregations": _aggregations,
+    "corruptions": _corruptions,
     "policies": _policies,
     "suites": _suites,
 }

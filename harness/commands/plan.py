@@ -14,8 +14,8 @@ def main(options: argparse.Namespace, overrides: list[str]) -> int:  # noqa: ARG
         print(f"this job is finished: nothing to train, no forward pass to run; its record is {job.folder}")
         return 0
     now = plan(job, job.source.cached())
-    print("\n".join([*job.dataset.notes, *plan_lines(now)]))
+    print("\n".join([*job.notes, *plan_lines(now)]))
     for policy in now.policies:
         views = "1 view" if len(policy.views) == 1 else f"{len(policy.views)} views"
-        print(f"  {policy.name}: {views}, {policy.aggregation}")
+        print(f"  {policy.name}: {views}, {policy.aggregation.label()}")
     return 0

@@ -45,7 +45,7 @@ def job_params(record: JobRecord) -> list[Param]:
 def policy_params(record: JobRecord, policy: PolicyRecord) -> list[Param]:
     """A child run's params: the job's repeated, and the policy's."""
     own = {"policy": policy.name, "aggregation": policy.aggregation, "views": " ".join(policy.views)}
-    return _params({**record.params, **own})
+    return _params({**record.params, **own, **({"verdict": policy.verdict} if policy.verdict else {})})
 
 
 def job_metrics(record: JobRecord) -> list[Metric]:

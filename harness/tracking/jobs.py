@@ -11,7 +11,17 @@ from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelInput, Run
 
-from harness.record_files import CONFIG, ENVIRONMENT, LEADERBOARD, PLOTS, PREDICTIONS, RECORD, read_record
+from harness.record_files import (
+    CONFIG,
+    ENVIRONMENT,
+    FITTED,
+    LEADERBOARD,
+    PLOTS,
+    PREDICTIONS,
+    RECORD,
+    TABLES,
+    read_record,
+)
 from harness.records import JobRecord, PolicyRecord
 from harness.report import ranked
 from harness.tracking import entries
@@ -20,7 +30,8 @@ from harness.tracking.location import Marker, public_uri, write_marker
 from harness.tracking.model import ensure_model
 from harness.tracking.server import LOCK_SECONDS, ensure_experiment, open_client
 
-FILES = (RECORD, CONFIG, ENVIRONMENT, LEADERBOARD, PREDICTIONS)
+FILES = (RECORD, CONFIG, ENVIRONMENT, LEADERBOARD, PREDICTIONS, FITTED)
+FOLDERS = (PLOTS, TABLES)
 RUNNING, FINISHED, FAILED, KILLED = "RUNNING", "FINISHED", "FAILED", "KILLED"
 
 
@@ -168,6 +179,7 @@ def _log_files(client: MlflowClient, record: JobRecord, *, folder: Path, run_id:
     for name in FILES:
         if (folder / name).is_file():
             client.log_artifact(run_id, str(folder / name))
-    if (folder / PLOTS).is_dir():
-        client.log_artifacts(run_id, str(folder / PLOTS), PLOTS)
+    for name in FOLDERS:
+        if (folder / name).is_dir():
+            client.log_artifacts(run_id, str(folder / name), name)
     client.log_text(run_id, entries.table_json(record), entries.TABLE)

@@ -37,7 +37,8 @@ def make_folder(tmp_path: Path) -> Callable[..., Path]:
         folder = tmp_path / "results" / name
         zeros = np.zeros(3)
         predictions = [
-            PolicyPredictions(policy.name, zeros, zeros, zeros, zeros, zeros == 0) for policy in record.policies
+            PolicyPredictions(policy.name, zeros.astype(str), zeros, zeros, zeros, zeros, zeros == 0, zeros)
+            for policy in record.policies
         ]
         record_files.write_text(folder / record_files.CONFIG, "seed: 0\n")
         record_files.write_text(folder / record_files.ENVIRONMENT, "numpy==2\n")

@@ -1,0 +1,84 @@
+"""The figures of this study, from the tables that `harness combine --study aggregation` writes.
+
+python experiments/aggregation/figures.py results/combined/tables
+"""
+
+import sys
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import pandas as pd
+
+FAMILIES = {
+    "fixed": ("pool.", "hflip", "shifts"),
+    "searched": ("gps", "best_subset"),
+    "learned": ("augtta", "classtta", "covariance", "stacking", "m_atta", "v_atta"),
+    "adaptive": ("selective", "early_exit", "learned_early_exit", "exact_exit", "loss_ridge"),
+}
+# Okabe and Ito's palette: told apart with any colour vision; the marker tells the family as well.
+LOOKS = {
+    "fixed": ("#999999", "o"),
+    "searched": ("#0072B2", "s"),
+    "learned": ("#D55E00", "^"),
+    "adaptive": ("#009E73", "D"),
+}
+TITLES = {"cifar10": "CIFAR-10", "fashion_mnist": "Fashion-MNIST"}
+
+
+def family(policy: str) -> str:
+    """The family of a policy, by its name."""
+    return next((name for name, starts in FAMILIES.items() if policy.startswith(starts)), "fixed")
+
+
+def front(table: pd.DataFrame, score: str) -> pd.DataFrame:
+    """The policies that no cheaper one equals, cheapest first."""
+    ordered = table.sort_values(["passes", score], ascending=[True, False])
+    best = ordered[score].cummax()
+    return ordered[(best > best.shift(fill_value=-1e9)) & (ordered[score] == best)]
+
+
+def draw(axes: plt.Axes, table: pd.DataFrame, score: str, *, scale: float, floor: float) -> None:
+    """Gains against passes, with their intervals; policies below `floor` are counted in the corner."""
+    shown = table[table[score] * scale >= floor]
+    for name, (colour, marker) in LOOKS.items():
+        part = shown[shown["policy"].map(family) == name]
+        value, low, high = (part[f"{score}{end}"] * scale for end in ("", "_lower", "_upper"))
+        axes.errorbar(part["passes"], value, yerr=[value - low, high - value], fmt=marker, color=colour, ms=4.5,
+                      lw=0.8, alpha=0.85, label=name)  # fmt: skip
+    for _, row in front(shown, score).iterrows():
+        axes.annotate(row["policy"].replace("pool.", ""), (row["passes"], row[score] * scale), xytext=(3, 4),
+                      textcoords="offset points", fontsize=6.5)  # fmt: skip
+    hidden = len(table) - len(shown)
+    if hidden:
+        axes.text(0.98, 0.03, f"{hidden} below {floor:g}", transform=axes.transAxes, ha="right", fontsize=7)
+    axes.axhline(0, color="black", lw=0.8)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks([1, 2, 5, 10, 20], ["1", "2", "5", "10", "20"])
+    axes.grid(alpha=0.25)
+
+
+def main(folder: Path) -> None:
+    """Writes figures/budget.png beside this file."""
+    tables = {name: next(folder.glob(f"{name}-*.csv")) for name in TITLES}
+    figure, panels = plt.subplots(2, 2, figsize=(10.5, 8), sharex=True)
+    for row, (name, file) in zip(panels, tables.items(), strict=True):
+        table = pd.read_csv(file).query("policy != 'identity'")
+        draw(row[0], table, "accuracy_gain", scale=100, floor=-1.5)
+        draw(row[1], table, "nll_calibrated_gain", scale=1, floor=-0.03)
+        row[0].set_ylabel(f"{TITLES[name]}\naccuracy gain, points")
+        row[1].set_ylabel("calibrated NLL gain, nats")
+    for axes in panels[1]:
+        axes.set_xlabel("forward passes per image, mean (logarithmic)")
+    panels[0][0].legend(fontsize=8, loc="upper left")
+    figure.suptitle("Gain over identity on test: mean and 95 % interval over 3 training seeds and 10,000 images")
+    figure.tight_layout()
+    target = Path(__file__).parent / "figures"
+    target.mkdir(exist_ok=True)
+    figure.savefig(target / "budget.png", dpi=110)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

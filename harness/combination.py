@@ -1,0 +1,253 @@
+"""Several training seeds as one result: jobs that differ in their seed alone, combined image by image.
+
+What one training says about a policy holds for that network; what three trainings say on the same images, with both
+resampled, holds for the next network as well.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from harness.errors import DataError
+from harness.policies.policy import without_view_seed
+from harness.record_files import CONFIG, PREDICTIONS, read_record
+from harness.records import IDENTITY, Cell, JobRecord, Table
+from harness.types import Estimate
+from harness.variance import Ledger, two_way_interval, variance_ledger
+
+SCORES = ("accuracy", "nll_calibrated")
+SAME = ("model", "training", "augmentation", "evaluation", "engine")
+"""Sections of the configuration that jobs share when only the training seed tells them apart."""
+
+Job = tuple[JobRecord, Path]
+Shared = tuple[tuple[str, str], ...]
+"""What jobs that are combined have in common: data set, model, then dotted keys of the sections and their values."""
+
+
+@dataclass(frozen=True)
+class CombinedPolicy:
+    """A policy over all seeds.
+
+    Attributes:
+        name: the policy's. passes: per image, the mean.
+        accuracy: over seeds and images. accuracy_sd: between seeds, the sample standard deviation; 0 for one seed.
+        nll_calibrated: over seeds and images.
+        gains: of accuracy and nll_calibrated over identity, positive is better; interval over seeds and images.
+        chosen: in how many jobs it was the one chosen on validation.
+    """
+
+    name: str
+    passes: float
+    accuracy: float
+    accuracy_sd: float
+    nll_calibrated: float
+    gains: dict[str, Estimate]
+    chosen: int
+
+    @property
+    def verdict(self) -> str:
+        """`ship` or `do not ship` where the interval of the calibrated NLL gain lies on one side of zero."""
+        accuracy, gain = self.gains["accuracy"], self.gains["nll_calibrated"]
+        if self.name == IDENTITY:
+            return ""
+        if accuracy.upper < 0 or gain.upper < 0:
+            return "do not ship"
+        return "ship" if gain.lower > 0 else "undecided"
+
+
+@dataclass(frozen=True)
+class Combination:
+    """Jobs of one data set, model and list of policies that differ in their training seed.
+
+    Attributes:
+        name: data set and model, and what tells this combination from others of the same two.
+        seeds: S training seeds. examples: N images, the same in all jobs.
+        policies: by calibrated NLL, lowest first.
+        ledgers: where the variance of the accuracy gain comes from, by policy; for policies of several view seeds, by
+            their common name.
+    """
+
+    name: str
+    seeds: tuple[int, ...]
+    examples: int
+    policies: tuple[CombinedPolicy, ...]
+    ledgers: dict[str, Ledger]
+
+    def ledger(self, policy: str) -> Ledger | None:
+        """The ledger that a policy is in; None for identity."""
+        return self.ledgers.get(without_view_seed(policy))
+
+    def table(self) -> Table:
+        """One row a policy."""
+        columns = ("policy", "passes", "accuracy", "accuracy_sd", "nll_calibrated",
+                   *(f"{name}_gain{end}" for name in SCORES for end in ("", "_lower", "_upper")),
+                   "chosen", "verdict")  # fmt: skip
+        rows: list[tuple[Cell, ...]] = [
+            (
+                one.name,
+                one.passes,
+                one.accuracy,
+                one.accuracy_sd,
+                one.nll_calibrated,
+                *(value for name in SCORES for value in _ends(one.gains[name])),
+                float(one.chosen),
+                one.verdict,
+            )
+            for one in self.policies
+        ]
+        return Table(self.name, columns, tuple(rows))
+
+    def ledger_table(self) -> Table:
+        """The share of each source in the variance of the accuracy gain, one row a policy and source."""
+        rows = tuple(
+            (name, source, ledger.components[source], ledger.contributions[source], share, source in ledger.clipped)
+            for name, ledger in self.ledgers.items()
+            for source, share in ledger.shares.items()
+        )
+        columns = ("policy", "source", "component", "contribution", "share", "clipped")
+        return Table(f"{self.name}-variance", columns, rows)
+
+
+def find_jobs(output: Path, *, study: str | None, sweep: str | None) -> list[Path]:
+    """The folders of finished jobs below `output`, of one study or sweep where one is named."""
+    found = []
+    for file in sorted(output.glob("*/record.json")):
+        record = read_record(file.parent)
+        if study in (None, record.study) and sweep in (None, record.sweep):
+            found.append(file.parent)
+    return found
+
+
+def combine(folders: Iterable[Path], *, resamples: int, seed: int, level: float) -> list[Combination]:
+    """One combination for all jobs that differ in nothing but their training seed.
+
+    Args:
+        folders: of finished jobs.
+        resamples: of the bootstrap of images, where there is one seed.
+        seed: of the same.
+        level: of the intervals.
+
+    Raises:
+        DataError: for no jobs, two jobs of one seed, or jobs whose test images or policies differ.
+    """
+    groups: dict[Shared, list[Job]] = {}
+    for folder in folders:
+        record = read_record(folder)
+        groups.setdefault(_shared(record, folder), []).append((record, folder))
+    if not groups:
+        raise DataError("expected finished jobs to combine, got none: name their folders, a study or a sweep")
+    return [
+        _combined(name, jobs, resamples=resamples, seed=seed, level=level)
+        for name, jobs in zip(_names(list(groups)), groups.values(), strict=True)
+    ]
+
+
+def _shared(record: JobRecord, folder: Path) -> Shared:
+    try:
+        tree = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+        asked = [leaf for section in SAME for leaf in _leaves(section, tree[section])]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise DataError(f"expected the configuration of a job in {folder / CONFIG}, got {error!r}") from error
+    return ("dataset", record.dataset.name), ("model", str(record.params["model"])), *asked
+
+
+def _leaves(key: str, value: Any) -> list[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        return [leaf for name in sorted(value) for leaf in _leaves(f"{key}.{name}", value[name])]
+    return [(key, str(value))]
+
+
+def _names(groups: Sequence[Shared]) -> list[str]:
+    """Data set and model of each group, and where several have the same two, the settings that tell them apart."""
+    names = []
+    for group in groups:
+        alike = [dict(other) for other in groups if other[:2] == group[:2]]
+        differ = [f"{key}={value}" for key, value in group[2:] if any(other.get(key) != value for other in alike)]
+        names.append(re.sub(r"[^\w.=-]+", "_", "-".join([group[0][1], group[1][1], *differ])))
+    return names
+
+
+def _combined(name: str, jobs: Sequence[Job], *, resamples: int, seed: int, level: float) -> Combination:
+    jobs = sorted(jobs, key=lambda job: job[0].seed)
+    records = [record for record, _ in jobs]
+    _require_comparable(records)
+    scores = [_read_scores(folder) for _, folder in jobs]
+    names = [policy.name for policy in records[0].policies]
+    differences = {
+        name: {score: np.stack([one[name][score] - one[IDENTITY][score] for one in scores]) for score in SCORES}
+        for name in names
+    }
+    policies = [
+        CombinedPolicy(
+            name=name,
+            passes=float(np.mean([record.policy(name).passes for record in records])),
+            accuracy=float(np.mean([one[name]["accuracy"] for one in scores])),
+            accuracy_sd=_spread([float(one[name]["accuracy"].mean()) for one in scores]),
+            nll_calibrated=-float(np.mean([one[name]["nll_calibrated"] for one in scores])),
+            gains={
+                score: two_way_interval(found, resamples=resamples, seed=seed, level=level)
+                for score, found in differences[name].items()
+            },
+            chosen=sum(record.recommendation.policy == name for record in records),
+        )
+        for name in names
+    ]
+    return Combination(
+        name=name,
+        seeds=tuple(record.seed for record in records),
+        examples=records[0].dataset.splits["test"].count,
+        policies=tuple(sorted(policies, key=lambda one: (one.nll_calibrated, one.name))),
+        ledgers=_ledgers({name: found["accuracy"] for name, found in differences.items() if name != IDENTITY}),
+    )
+
+
+def _require_comparable(records: Sequence[JobRecord]) -> None:
+    first = records[0]
+    for record in records[1:]:
+        if record.dataset.splits["test"].digest != first.dataset.splits["test"].digest:
+            raise DataError(f"jobs {first.name} and {record.name} have different test images: they cannot be paired")
+        ours, theirs = ({(one.name, one.aggregation, one.view_keys) for one in job.policies} for job in (first, record))
+        if ours != theirs:
+            only = ", ".join(sorted({name for name, *_ in ours ^ theirs})[:5])
+            raise DataError(f"jobs {first.name} and {record.name} differ in policies ({only}): run them with one tta")
+    seeds = [record.seed for record in records]
+    twice = next((seed for seed in seeds if seeds.count(seed) > 1), None)
+    if twice is not None:
+        raise DataError(
+            f"two jobs of {first.dataset.name} and {first.params['model']} have seed {twice}: name the folders of one"
+        )
+
+
+def _read_scores(folder: Path) -> dict[str, dict[str, np.ndarray]]:
+    """Per policy, the utilities of each test image in the order of the split: larger is better."""
+    import pyarrow.parquet as pq
+
+    file, found = pq.ParquetFile(folder / PREDICTIONS), {}
+    for place in range(file.num_row_groups):
+        group: Any = file.read_row_group(place, columns=["policy", "correct", "nll_calibrated"])
+        found[str(group["policy"][0].as_py())] = {
+            "accuracy": group["correct"].to_numpy().astype(np.float64),
+            "nll_calibrated": -group["nll_calibrated"].to_numpy().astype(np.float64),
+        }
+    return found
+
+
+def _ledgers(differences: dict[str, np.ndarray]) -> dict[str, Ledger]:
+    """A ledger for each policy; policies that differ in their view seed share one."""
+    by_name: dict[str, list[np.ndarray]] = {}
+    for name, found in differences.items():
+        by_name.setdefault(without_view_seed(name), []).append(found)
+    return {name: variance_ledger(np.stack(found, axis=1)) for name, found in by_name.items()}
+
+
+def _spread(values: Sequence[float]) -> float:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+
+
+def _ends(estimate: Estimate) -> tuple[float, float, float]:
+    return estimate.value, estimate.lower, estimate.upper

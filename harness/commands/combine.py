@@ -1,0 +1,93 @@
+"""`harness combine`: jobs that differ in their training seed as one result."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from harness.combination import Combination, CombinedPolicy, combine, find_jobs
+from harness.compose import compose
+from harness.record_files import write_table
+from harness.records import IDENTITY
+from harness.report import percent, points
+
+ROWS = 25
+
+
+def main(options: argparse.Namespace, overrides: Sequence[str]) -> int:
+    """Prints a table for each combination, and writes it below `output`/combined; 0."""
+    # The parser cannot tell an override from a folder.
+    given = [word for word in options.folders if "=" in word and not Path(word).exists()]
+    folders = [Path(word) for word in options.folders if word not in given]
+    config = compose([*given, *overrides])
+    if not folders:
+        folders = find_jobs(Path(config.output), study=options.of_study, sweep=options.sweep)
+    node, console = config.evaluation, Console()
+    for found in combine(folders, resamples=node.resamples, seed=node.seed, level=node.level):
+        target = Path(config.output) / "combined"
+        for table in (found.table(), found.ledger_table()):
+            write_table(target, table)
+        _print(found, console, rows=None if options.all else ROWS, level=node.level)
+        console.print(f"tables: {target}/tables/{found.table().name}*.csv", highlight=False, soft_wrap=True)
+    return 0
+
+
+def _print(found: Combination, console: Console, *, rows: int | None, level: float) -> None:
+    count, seeds = len(found.seeds), ", ".join(map(str, found.seeds))
+    title = f"{found.name}: {count} training seed{'s' if count > 1 else ''} ({seeds}) x {found.examples:,} images"
+    columns = [column for column in _columns(found, level) if console.width >= column.min_width]
+    table = RichTable(box=None, pad_edge=False, header_style="bold", title=Text(title), title_justify="left")
+    table.add_column("policy", overflow="fold")
+    for column in columns:
+        table.add_column(column.heading, justify="right", no_wrap=True)
+    for one in found.policies[:rows]:
+        table.add_row(Text(one.name), *(column.cell(one) for column in columns))
+    console.print(table)
+    caption = (
+        f"{len(found.policies[:rows])} of {len(found.policies)} policies, by calibrated NLL on test; intervals: "
+        f"{found.policies[0].gains['accuracy'].method}; seed %: share of the gain's variance that comes from the "
+        "training seed"
+    )
+    console.print(Text(caption, style="dim"))
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its heading, how a cell is written, and from which width of the terminal it is shown."""
+
+    heading: str
+    cell: Callable[[CombinedPolicy], str]
+    min_width: int = 0
+
+
+def _columns(found: Combination, level: float) -> list[Column]:
+    """In the order of reading; the less telling ones are left out on narrow terminals."""
+
+    def spread(one: CombinedPolicy) -> str:
+        return f" ± {percent(one.accuracy_sd)}" if len(found.seeds) > 1 else ""
+
+    return [
+        Column("passes", lambda one: f"{one.passes:.3g}"),
+        Column("accuracy %", lambda one: percent(one.accuracy) + spread(one)),
+        Column(f"gain, points [{level:.0%}]", lambda one: _interval(one, "accuracy", points)),
+        Column("NLL cal.", lambda one: f"{one.nll_calibrated:.4f}", 100),
+        Column("gain in NLL cal.", lambda one: _interval(one, "nll_calibrated", "{:+.4f}".format), 136),
+        Column("seed %", lambda one: _share(one, found), 112),
+        Column("chosen", lambda one: f"{one.chosen}/{len(found.seeds)}", 120),
+        Column("verdict", lambda one: one.verdict, 92),
+    ]
+
+
+def _interval(one: CombinedPolicy, score: str, text: Callable[[float], str]) -> str:
+    gain = one.gains[score]
+    return "reference" if one.name == IDENTITY else f"{text(gain.value)} [{text(gain.lower)}, {text(gain.upper)}]"
+
+
+def _share(one: CombinedPolicy, found: Combination) -> str:
+    ledger = found.ledger(one.name)
+    share = ledger.shares.get("training_seed") if ledger else None
+    return "" if share is None else f"{100 * share:.0f}"
