@@ -92,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
             "transforms",
             "aggregations",
             "corruptions",
+            "views",
             "policies",
             "suites",
         ],

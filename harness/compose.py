@@ -21,12 +21,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from harness.config import Config, choices, conf_folder, parse, unknown_key, user_folders
+from harness.config import Config, PolicyNode, choices, conf_folder, parse, unknown_key, user_folders
 from harness.errors import ConfigError, TrainingError, unknown_name
 
 CONFIG_NAME = "harness"  # not Hydra's usual "config": a user's own conf/config.yaml of another program is not ours
-GROUPS = ("dataset", "model", "training", "augmentation", "evaluation", "tracking")
+GROUPS = ("dataset", "model", "training", "augmentation", "views", "evaluation", "tracking")
 OPEN = ("dataset.keys", "dataset.arguments", "model.arguments", "augmentation.arguments")
+POLICY_KEYS = tuple(f".{name}" for name in PolicyNode.model_fields)
 QUIET = (
     "hydra/job_logging=none",
     "hydra/hydra_logging=none",
@@ -114,12 +115,17 @@ def _checked(overrides: Sequence[str]) -> list[str]:
 
 
 def _open(override: str) -> str:
-    """An override below a mapping whose keys only its reader knows (`dataset.keys`, `arguments`) may add keys."""
-    return f"++{override}" if override.startswith(OPEN) else override
+    """An override below a mapping whose keys only its reader knows (`dataset.keys`, `arguments`) may add keys.
+
+    So may one of a policy's keys: a policy's file names those that differ from their default only.
+    """
+    key = override.partition("=")[0]
+    of_policy = key.startswith("tta.") and key.count(".") >= 2 and key.endswith(POLICY_KEYS)
+    return f"++{override}" if of_policy or override.startswith(OPEN) else override
 
 
 def _plain(override: str) -> str:
-    return override[2:] if override.startswith(tuple(f"++{key}" for key in OPEN)) else override
+    return override[2:] if _open(override[2:]) == override else override
 
 
 def _study(name: str) -> list[str]:

@@ -22,6 +22,8 @@ from harness.policies.linear_temperatures import Criterion
 from harness.policies.logits import ViewLogits
 from harness.policies.policy import Policy, required_views, with_identity
 from harness.prediction import predict
+from harness.reliability import classwise_calibration_error
+from harness.reliability_intervals import ece_intervals
 from harness.selection import Verdict, verdict_of
 from harness.significance import benjamini_hochberg, holm, mcnemar_exact, paired_t
 from harness.types import Estimate, Predictions
@@ -72,6 +74,7 @@ class PolicyResult:
         p_values_adjusted: the same after Holm over all policies tried; one for identity, as above.
         p_values_bh: the same after Benjamini and Hochberg.
         verdict: on this policy as one of many.
+        calibration: `ece` and `ece_equal_mass` on test with their resampling intervals.
         conformal: by name of the method, on test.
         provenance: which examples the numbers come from.
         scores: the scores of each test example.
@@ -88,6 +91,7 @@ class PolicyResult:
     p_values_adjusted: Mapping[str, float]
     p_values_bh: Mapping[str, float]
     verdict: Verdict
+    calibration: Mapping[str, Estimate]
     conformal: Mapping[str, ConformalSets]
     provenance: Provenance
     scores: ExampleScores
@@ -154,6 +158,7 @@ class Scored:
     Attributes:
         fitted: the policy. passes: `[N]` int64. scores: of each example. nll_calibrated: `[N]` float64.
         paper: calibrated NLL as the literature computes it, with temperatures from this very split.
+        classwise_ece: calibration error over all classes' probabilities.
         conformal: by name of the method.
     """
 
@@ -162,6 +167,7 @@ class Scored:
     scores: ExampleScores
     nll_calibrated: np.ndarray
     paper: float
+    classwise_ece: float
     conformal: Mapping[str, ConformalSets]
 
     @property
@@ -170,6 +176,7 @@ class Scored:
         return summary(self.scores) | {
             "nll_calibrated": float(self.nll_calibrated.mean()),
             "nll_calibrated_paper": self.paper,
+            "classwise_ece": self.classwise_ece,
         }
 
     def utilities(self) -> np.ndarray:
@@ -256,12 +263,14 @@ def gains_over_first(scored: Sequence[Scored], *, settings: Settings) -> list[di
 def _score(one: FittedPolicy, views: Mapping[View, np.ndarray], labels: np.ndarray, *, seed: int) -> Scored:
     logits = ViewLogits(tuple(views[view] for view in one.policy.views))
     predicted = predict(one.fitted, logits, name=one.policy.aggregation.label())
+    predictions = Predictions(predicted.log_probs, labels)
     return Scored(
         fitted=one,
         passes=predicted.passes,
-        scores=example_scores(Predictions(predicted.log_probs, labels)),
+        scores=example_scores(predictions),
         nll_calibrated=calibrated_nll(predicted.log_probs, labels, temperature=one.temperature),
         paper=paper_calibrated_nll(predicted.log_probs, labels, seed=seed),
+        classwise_ece=classwise_calibration_error(predictions.probs, labels),
         conformal=_conformal(one, logits, predicted.log_probs, labels=labels, seed=seed),
     )
 
@@ -287,6 +296,7 @@ def _compared(scored: Sequence[Scored], *, settings: Settings, tried: int, prove
     p_values = _p_values(scored, corrected, corrupted)
     adjusted = {name: (1.0, *holm(values[1:], tried=tried)) for name, values in p_values.items()}
     discoveries = {name: (1.0, *benjamini_hochberg(values[1:], tried=tried)) for name, values in p_values.items()}
+    calibration = _calibration(scored, settings)
     results = [
         PolicyResult(
             fitted=one.fitted,
@@ -304,6 +314,7 @@ def _compared(scored: Sequence[Scored], *, settings: Settings, tried: int, prove
                 criterion=settings.criterion,
                 level=settings.level,
             ),
+            calibration=calibration[i],
             conformal=one.conformal,
             provenance=provenance,
             scores=one.scores,
@@ -312,6 +323,24 @@ def _compared(scored: Sequence[Scored], *, settings: Settings, tried: int, prove
         for i, one in enumerate(scored)
     ]
     return Evaluation(tuple(results), settings, tried)
+
+
+def _calibration(scored: Sequence[Scored], settings: Settings) -> list[dict[str, Estimate]]:
+    """Each policy's calibration errors, over the resamples that gains are over."""
+    confidence = np.stack([one.scores.confidence for one in scored], axis=1)
+    correct = np.stack([one.scores.correct for one in scored], axis=1)
+    found = {
+        name: ece_intervals(
+            confidence,
+            correct,
+            resamples=settings.resamples,
+            seed=settings.seed,
+            level=settings.level,
+            equal_mass=name == "ece_equal_mass",
+        )
+        for name in ("ece", "ece_equal_mass")
+    }
+    return [{name: estimates[i] for name, estimates in found.items()} for i in range(len(scored))]
 
 
 def _p_values(scored: Sequence[Scored], corrected: Sequence[int], corrupted: Sequence[int]) -> dict[str, list[float]]:

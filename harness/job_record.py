@@ -127,6 +127,8 @@ def _metrics(result: PolicyResult) -> dict[str, float]:
     metrics |= {f"validation/{name}": value for name, value in result.validation.items()}
     for name, gain in result.gains.items():
         metrics |= {f"gain/{name}": gain.value, f"gain/{name}_lower": gain.lower, f"gain/{name}_upper": gain.upper}
+    for name, error in result.calibration.items():
+        metrics |= {f"test/{name}_lower": error.lower, f"test/{name}_upper": error.upper}
     for name, suffix in (("accuracy", "p_value"), ("nll_calibrated", "nll_calibrated_p_value")):
         metrics |= {
             f"gain/{suffix}": result.p_values[name],

@@ -14,7 +14,9 @@ from PIL import Image
 
 from harness import __version__
 from harness.commands import list as listing
+from harness.corruptions.registry import CORRUPTIONS
 from harness.errors import TrackingError
+from harness.policies.registry import AGGREGATIONS
 from harness.transforms.registry import TRANSFORMS
 
 
@@ -23,7 +25,7 @@ def test_help_and_version(harness: Any, capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit, match="0"):
         harness("--help")
     text = capsys.readouterr().out
-    for command in ("run", "plan", "list", "reproduce", "sync", "ui"):
+    for command in ("run", "plan", "list", "reproduce", "combine", "sync", "ui"):
         assert re.search(rf"^ +{command}\b", text, re.MULTILINE)
     with pytest.raises(SystemExit, match="0"):
         harness("--version")
@@ -56,7 +58,21 @@ def test_list_knows_what_there_is(harness: Any, tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "mine.yaml").write_text("# My own.\nmine:\n  views: [identity]\n")
     (folder / "broken.yaml").write_text("broken: [\n")
-    assert "mine               My own." in harness("list", "policies").out.splitlines()
+    assert ["mine", "My own."] in [line.split(maxsplit=1) for line in harness("list", "policies").out.splitlines()]
+
+
+def test_list_describes_what_policies_and_corruptions_do(harness: Any) -> None:
+    """Every aggregation with its nature, and the 15 corruptions in the published order."""
+    lines = [line.split(maxsplit=2) for line in harness("list", "aggregations").out.splitlines()]
+    assert [name for name, *_ in lines] == list(AGGREGATIONS)
+    assert {name: nature for name, nature, _ in lines}.items() >= {
+        "mean_probs": "fixed",
+        "gps": "learned",
+        "early_exit": "adaptive",
+    }.items()
+    corruptions = harness("list", "corruptions").out.splitlines()
+    assert [line.split()[0] for line in corruptions] == list(CORRUPTIONS)
+    assert all(len(line.split()) > 2 for line in corruptions)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

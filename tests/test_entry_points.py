@@ -17,7 +17,7 @@ from harness.transforms.base import Transform
 
 @dataclass(frozen=True)
 class Invert(Transform):
-    kind: ClassVar[str] = "invert"
+    kind: ClassVar[str] = "negative"
     strength: float = 1.0
 
     def __call__(self, images, indices):
@@ -25,9 +25,9 @@ class Invert(Transform):
 
 
 def inverted_mean(logits):
-    from harness.policies.aggregation import mean_probs
+    from harness.policies.fixed import MeanProbs
 
-    return mean_probs(logits)
+    return MeanProbs()(logits)
 
 
 def load(*, file):
@@ -44,7 +44,7 @@ def build(input_shape, num_classes, *, units=4):
 """
 POINTS = """
 [harness.transforms]
-invert = theirs:Invert
+negative = theirs:Invert
 broken = theirs:nothing
 [harness.aggregations]
 inverted_mean = theirs:inverted_mean
@@ -53,7 +53,7 @@ theirs = theirs:load
 [harness.models]
 their_net = theirs:build
 """
-POLICY = "inverted:\n  views: [identity, {kind: invert, strength: 1}]\n  aggregation: inverted_mean\n"
+POLICY = "inverted:\n  views: [identity, {kind: negative, strength: 1}]\n  aggregation: inverted_mean\n"
 
 
 def test_a_foreign_package_by_name(process: Any, tmp_path: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from harness.errors import ModelError
-from harness.inference import STREAMED_GROUP, batch_size_for, forward, run_missing
+from harness.inference import ALONE, STREAMED_GROUP, alone_difference, batch_size_for, forward, run_missing
 from harness.plan import logit_key
 from harness.store import LogitKey, LogitStore
 from harness.transforms.flips import HorizontalFlip, VerticalFlip
@@ -123,12 +123,15 @@ def expected(view: View, part: Split) -> np.ndarray:
 
 
 def test_each_missing_pass_runs_once(bench: Bench) -> None:
-    """Three views over two splits are six passes; the same again are none, and the model is not even loaded."""
+    """Three views over two splits are six passes; the same again are none, and the model is not even loaded.
+
+    Beside them identity's pass gives the model two images of each split alone.
+    """
     assert bench.run(IDENTITY, HFLIP, VFLIP) == 6
-    assert bench.model.examples == 3 * 33
+    assert bench.model.examples == 3 * 33 + 2 * ALONE
     assert bench.model.loads == 1
     assert bench.run(IDENTITY, HFLIP, VFLIP) == 0
-    assert bench.model.examples == 3 * 33
+    assert bench.model.examples == 3 * 33 + 2 * ALONE
     assert bench.model.loads == 1
 
 
@@ -137,7 +140,7 @@ def test_only_what_is_missing_runs(bench: Bench) -> None:
     bench.run(IDENTITY, HFLIP)
     before = {path: path.stat().st_mtime_ns for path in bench.store.root.rglob("*.npy")}
     assert bench.run(IDENTITY, VFLIP) == 2
-    assert bench.model.examples == 3 * 33
+    assert bench.model.examples == 3 * 33 + 2 * ALONE
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
@@ -198,7 +201,7 @@ def test_streamed_images_are_read_once_for_a_group_of_views(tmp_path: Path) -> N
     assert sorted(sources["validation"].reads) == list(range(6))
     fresh = replace(bench, store=LogitStore(tmp_path / "other"))
     fresh.run(*views, IDENTITY, batch_size=4)
-    assert sorted(sources["test"].reads) == sorted(3 * list(range(11)))
+    assert sorted(sources["test"].reads) == sorted([*3 * list(range(11)), 0, 10])  # the first and the last alone
     for one, key in bench.keys(*views).items():
         np.testing.assert_array_equal(bench.store.get(key), expected(one.view, splits[one.split]))
 
@@ -253,11 +256,11 @@ def test_a_pass_that_another_process_runs_is_waited_for(bench: Bench, locked: Ca
     while len(list(bench.store.root.rglob("*.json"))) < 3:
         assert thread.is_alive()
         time.sleep(0.01)
-    assert bench.model.examples == 10 + 10 + 23
+    assert bench.model.examples == 10 + 10 + 23 + ALONE
     locked()
     thread.join(30)
     assert counts == [3]
-    assert bench.model.examples == 10 + 10 + 23
+    assert bench.model.examples == 10 + 10 + 23 + ALONE
     assert sum(count for count, _ in bench.told) == 2 * 33
     key = next(key for one, key in bench.keys(IDENTITY).items() if one.split == "test")
     assert (np.asarray(bench.store.get(key)) == 5).all()
@@ -274,7 +277,35 @@ def test_two_workers_share_the_passes(bench: Bench) -> None:
     for thread in threads:
         thread.join()
     assert sum(counts) == 2 * len(views)
-    assert sum(worker.model.examples for worker in workers) == len(views) * 33
+    assert sum(worker.model.examples for worker in workers) == len(views) * 33 + 2 * ALONE
+
+
+def test_an_image_alone_is_the_same_to_a_model_that_treats_each_by_itself(bench: Bench) -> None:
+    """Identity's side file says so, and no other view's does."""
+    bench.run(IDENTITY, HFLIP)
+    notes = {one: bench.store.note(key) for one, key in bench.keys(IDENTITY, HFLIP).items()}
+    assert [note["alone_difference"] for one, note in notes.items() if one.view == IDENTITY] == [0.0, 0.0]
+    assert not any("alone_difference" in note for one, note in notes.items() if one.view == HFLIP)
+
+
+@pytest.mark.parametrize(("scale", "expected"), [(1.0, 1.0), (1e-4, 1e-4)])
+def test_a_model_that_looks_at_its_batch_is_seen(scale: float, expected: float) -> None:
+    """Pixels 0, 100 and 200 minus the batch's mean are -100, 0 and 100, alone 0: off by all of the largest logit.
+
+    Where logits are smaller than one the difference itself counts.
+    """
+    images = np.repeat([[0], [100], [200]], 4, axis=1).astype(np.uint8).reshape(3, 2, 2, 1)
+    part = Split("test", ArrayImages(images), np.zeros(3, np.int64), ("a", "b"), "0" * 64)
+
+    def predict(batch: np.ndarray) -> np.ndarray:
+        centred = (batch - batch.mean(axis=0))[:, :, 0, 0]
+        return (centred * scale / 100 ** (scale < 1)).astype(np.float32)
+
+    model = TrainedModel("mixing", "f" * 64, (2, 2, 1), 2, predict)
+    (logits,) = forward([IDENTITY], part, model=model, batch_size=256, advance=lambda *_: None)
+    assert alone_difference(part, logits, model=model) == pytest.approx(expected)
+    one = replace(part, images=ArrayImages(images[:1]), labels=part.labels[:1], ids=part.ids[:1])
+    assert alone_difference(one, np.zeros((1, 2), np.float32), model=model) == 0
 
 
 def test_batch_sizes_by_input_size() -> None:

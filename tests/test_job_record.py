@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from harness import build
 from harness.compose import compose
 from harness.config import parse
 from harness.job_record import config_text, versions
-from harness.policies.aggregation import log_softmax
+from harness.logspace import log_softmax
 from harness.record_files import read_record
 
 
@@ -29,10 +30,12 @@ def folder(harness: Any, tiny: tuple[str, ...]) -> Path:
 
 
 def test_every_file_is_there(folder: Path) -> None:
-    """The folder holds the record, configuration, environment, table, predictions and three plots."""
+    """The folder holds the record, configuration, environment, tables, predictions, what was learned, three plots."""
     assert {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.name.startswith(".")} == {
-        "config.yaml", "environment.txt", "leaderboard.csv", "predictions.parquet", "record.json", "plots",
-        "plots/accuracy_passes.png", "plots/gains.png", "plots/reliability.png",
+        "config.yaml", "environment.txt", "leaderboard.csv", "predictions.parquet", "record.json", "fitted.json",
+        "plots", "plots/accuracy_passes.png", "plots/gains.png", "plots/reliability.png",
+        "tables", "tables/views.csv", "tables/views_by_class.csv", "tables/agreement.csv",
+        "tables/error_correlation.csv", "tables/copies.csv",
     }  # fmt: skip
 
 
@@ -43,7 +46,7 @@ def test_the_stored_configuration_is_the_one_that_ran(folder: Path) -> None:
     assert stored.dataset.kind == "npz"
     again = parse(yaml.safe_load(config_text(stored)))
     assert again == stored
-    assert [policy.name for policy in build.policies(stored)] == ["identity", "hflip", "tutorial"]
+    assert [policy.name for policy in build.policies(stored)[0]] == ["identity", "hflip", "tutorial"]
 
 
 @pytest.mark.parametrize("name", ["tta=suite/standard", "tta=random_affine", "dataset=cifar10", "model=resnet20"])
@@ -72,7 +75,9 @@ def test_numbers_have_their_documented_names(folder: Path) -> None:
     """Four prefixes, and nothing else; fractions and never percent."""
     record = read_record(folder)
     for policy in record.policies:
-        assert {name.split("/")[0] for name in policy.metrics} == {"test", "validation", "gain", "cost"}
+        assert {name.split("/")[0] for name in policy.metrics} == {
+            "test", "validation", "gain", "cost", "optimism", "conformal",
+        }  # fmt: skip
         assert 0 <= policy.metrics["test/accuracy"] <= 1
         assert policy.metrics["cost/passes"] == len(policy.views) == len(policy.view_keys)
         gain = policy.metrics["test/accuracy"] - record.policy("identity").metrics["test/accuracy"]
@@ -101,7 +106,55 @@ def test_the_record_says_what_was_asked_and_what_came_out(folder: Path) -> None:
     assert {"python", "numpy", "keras", "tta-harness"} <= set(versions()) == set(record.versions)
     text = (folder / "record.json").read_text(encoding="utf-8")
     assert json.loads(text, parse_constant=lambda name: pytest.fail(name))["job_id"] == record.job_id
-    assert asdict(record)["schema"] == 1
+    assert asdict(record)["schema"] == 2
+
+
+def test_what_a_policy_learned_is_enough_to_apply_it(harness: Any, tiny: tuple[str, ...]) -> None:
+    """`fitted.json`: with its weights and temperature, stored logits give the numbers of the leaderboard again."""
+    learned = ("augtta", "gps", "best_subset.1", "best_subset.2")
+    views = "[identity,horizontal_flip,vertical_flip,{kind:shift,dx:1}]"
+    answer = harness(
+        "run", *tiny, "tta=hflip", f"+tta.augtta={{views:{views},aggregation:augtta}}",
+        f"+tta.gps={{views:{views},aggregation:{{kind:gps,budget:3}}}}", f"+tta.best_subset={{views:{views},up_to:2}}",
+        f"+tta.exit={{views:{views},aggregation:{{kind:early_exit,confidence:0.9}}}}", "tracking=none",
+    )  # fmt: skip
+    assert answer.code == 0, answer.err
+    (folder,) = Path("results").iterdir()
+    record = read_record(folder)
+    fitted = json.loads((folder / "fitted.json").read_text(encoding="utf-8"))
+    assert list(fitted) == [policy.name for policy in record.policies]
+    assert fitted["hflip"]["learned"] == {}
+    labels = np.load("tiny.npz")["y_test"]
+    stored = {}
+    for side in Path(".harness/store/logits").rglob("*.json"):
+        item = json.loads(side.read_text(encoding="utf-8"))["identity"]
+        if item["split"] == record.dataset.splits["test"].digest:
+            stored[json.dumps(item["view"], sort_keys=True)] = np.load(side.with_suffix(".npy")).astype(np.float64)
+    for name in learned:
+        one, metrics = fitted[name], record.policy(name).metrics
+        assert one["temperature"] == record.policy(name).temperature
+        assert sum(one["learned"]["weights"]) == pytest.approx(1)
+        logits = np.stack([stored[json.dumps(view, sort_keys=True)] for view in one["views"]])
+        weights = np.array(one["learned"]["weights"])[:, None, None]
+        if one["learned"]["space"] == "logits":
+            log_probs = log_softmax((weights * logits).sum(axis=0))
+        else:
+            log_probs = np.log((weights * np.exp(log_softmax(logits))).sum(axis=0))
+        calibrated = np.exp(log_softmax(log_probs / one["temperature"]))
+        assert accuracy_score(labels, log_probs.argmax(axis=1)) == pytest.approx(metrics["test/accuracy"], abs=1e-12)
+        assert log_loss(labels, np.exp(log_probs)) == pytest.approx(metrics["test/nll"], rel=1e-9)
+        assert log_loss(labels, calibrated) == pytest.approx(metrics["test/nll_calibrated"], rel=1e-9)
+        assert metrics["cost/passes"] == np.count_nonzero(weights)
+
+
+def test_a_job_of_identity_alone_has_no_rule_for_others(harness: Any, tiny: tuple[str, ...]) -> None:
+    """Nothing was tried, so that there is no correction to tell of; with a policy there is."""
+    for tta, rule in (("identity", ""), ("hflip", "Holm over 1 policies tried")):
+        assert harness("run", *tiny, f"tta={tta}", "tracking=none").code == 0
+        (file,) = Path("results").glob("*/record.json")
+        found = read_record(file.parent).verdict_rule
+        assert rule in found if rule else found == ""
+        shutil.rmtree("results")
 
 
 def test_the_table_has_a_row_for_each_policy(folder: Path) -> None:

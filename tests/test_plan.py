@@ -1,12 +1,16 @@
 """What a job costs, told before it does."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from harness.errors import DataError
 from harness.plan import engine_label, logit_key, make_plan, required_passes
+from harness.policies.fixed import MaxProbs, MeanLogits
 from harness.policies.policy import Policy
+from harness.policies.votes import Vote
 from harness.store import LogitStore
 from harness.transforms.flips import HorizontalFlip, VerticalFlip
 from harness.types import ArrayImages, Dataset, Split
@@ -14,10 +18,10 @@ from harness.views import IDENTITY, ForwardPass, View
 
 HFLIP, VFLIP = View((HorizontalFlip(),)), View((VerticalFlip(),))
 POLICIES = (
-    Policy("identity", (IDENTITY,), "mean_probs"),
-    Policy("hflip", (IDENTITY, HFLIP), "mean_probs"),
-    Policy("hflip.vote", (IDENTITY, HFLIP), "vote"),
-    Policy("flips", (IDENTITY, HFLIP, VFLIP), "mean_logits"),
+    Policy("identity", (IDENTITY,)),
+    Policy("hflip", (IDENTITY, HFLIP)),
+    Policy("hflip.vote", (IDENTITY, HFLIP), Vote()),
+    Policy("flips", (IDENTITY, HFLIP, VFLIP), MeanLogits()),
 )
 MODEL = "f" * 64
 
@@ -46,11 +50,24 @@ def store(tmp_path: Path) -> LogitStore:
 
 def test_the_union_of_views_runs_once_over_both_splits() -> None:
     """Four policies ask for eight views; three differ, so that six passes do."""
-    passes = required_passes(POLICIES)
+    passes = required_passes(POLICIES, DATA)
     assert len(passes) == 6
     assert set(passes) == {
         ForwardPass(name, view) for name in ("validation", "test") for view in (IDENTITY, HFLIP, VFLIP)
     }
+
+
+def test_corrupted_copies_are_predicted_too(store: LogitStore) -> None:
+    """Each copy of test costs every view once more, over its own images; what is stored of test is not its own."""
+    fog = replace(DATA.test, name="test@fog:3", digest="d" * 64)
+    data = replace(DATA, slices=(fog,))
+    passes = required_passes(POLICIES, data)
+    assert [one.split for one in passes] == ["validation"] * 3 + ["test"] * 3 + ["test@fog:3"] * 3
+    fill(store, *required_passes(POLICIES, DATA))
+    plan = make_plan(POLICIES, dataset=data, store=store, model_digest=MODEL, engine="exact")
+    assert (plan.stored, plan.to_compute, plan.examples, plan.asked) == (6, 3, 3 * 40, 24)
+    with pytest.raises(DataError, match="no split 'test@fog:4'"):
+        data.split("test@fog:4")
 
 
 def test_a_plan_before_the_model_is_known(store: LogitStore) -> None:
@@ -74,7 +91,7 @@ def test_a_plan_counts_what_is_stored_and_estimates_the_rest(store: LogitStore) 
 
 def test_a_plan_of_nothing_left(store: LogitStore) -> None:
     """All stored: no passes, no images, no time."""
-    fill(store, *required_passes(POLICIES))
+    fill(store, *required_passes(POLICIES, DATA))
     plan = make_plan(POLICIES, dataset=DATA, store=store, model_digest=MODEL, engine="exact")
     assert (plan.to_compute, plan.examples, plan.seconds) == (0, 0, None)
 
@@ -82,15 +99,15 @@ def test_a_plan_of_nothing_left(store: LogitStore) -> None:
 @pytest.mark.parametrize(("model", "engine"), [("e" * 64, "exact"), (MODEL, "fast")])
 def test_another_model_or_engine_costs_all(store: LogitStore, model: str, engine: str) -> None:
     """One changed weight is another digest, and every pass is missing."""
-    fill(store, *required_passes(POLICIES))
+    fill(store, *required_passes(POLICIES, DATA))
     plan = make_plan(POLICIES, dataset=DATA, store=store, model_digest=model, engine=engine)
     assert plan.to_compute == 6
 
 
 def test_another_aggregation_costs_nothing(store: LogitStore) -> None:
     """The names and aggregations of policies are in no key."""
-    fill(store, *required_passes(POLICIES))
-    others = [Policy(f"other {one.name}", one.views, "max_probs") for one in POLICIES]
+    fill(store, *required_passes(POLICIES, DATA))
+    others = [Policy(f"other {one.name}", one.views, MaxProbs()) for one in POLICIES]
     assert make_plan(others, dataset=DATA, store=store, model_digest=MODEL, engine="exact").to_compute == 0
 
 

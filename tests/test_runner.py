@@ -1,5 +1,6 @@
 """What a job costs, counted; and that what it finds depends on nothing but what was asked."""
 
+import csv
 import shutil
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,91 @@ def test_predictions_name_every_example_of_every_policy(harness: Any, tiny: tupl
     for policy in record().policies:
         rows = table[table["policy"] == policy.name]
         assert (rows["predicted"] == rows["label"]).mean() == pytest.approx(policy.metrics["test/accuracy"], abs=1e-12)
+
+
+def examples_of(folder: Path) -> list[str]:
+    """The ids of the test examples in a job's predictions for identity, in their order."""
+    pandas = pytest.importorskip("pandas")
+    table = pandas.read_parquet(folder / "predictions.parquet")
+    return list(table[table["policy"] == "identity"]["example"])
+
+
+def test_examples_keep_their_names(harness: Any, tiny: tuple[str, ...]) -> None:
+    """Each has one name; of a part of test they are the names that the same images have in all of it."""
+    run(harness, *tiny, "tta=identity")
+    (folder,) = Path("results").iterdir()
+    names = examples_of(folder)
+    assert names == [f"test/{place}" for place in range(75)]
+    shutil.rmtree("results")
+    run(harness, *tiny, "tta=identity", "dataset.limit_test=20")
+    (folder,) = Path("results").iterdir()
+    few = examples_of(folder)
+    assert len(set(few)) == 20
+    labels = np.load("tiny.npz")["y_test"]
+    pandas = pytest.importorskip("pandas")
+    found = pandas.read_parquet(folder / "predictions.parquet")["label"].tolist()
+    assert found == [labels[names.index(name)] for name in few]
+
+
+def test_a_denied_transform_leaves_a_policy_out(harness: Any, tiny: tuple[str, ...]) -> None:
+    """Its views are not run, the job says so, and so does the record; another deny list is another job."""
+    answer = run(harness, *tiny, "tta=[hflip,vflip]", "dataset.deny=[vertical_flip]")
+    assert answer.computed == 2 * 2
+    note = "policy vflip left out: dataset.deny names vertical_flip (dataset.deny=[] allows it)"
+    assert note in answer.err.splitlines()
+    assert note in record().dataset.notes
+    assert [policy.name for policy in record().policies] == ["identity", "hflip"]
+    answer = run(harness, *tiny, "tta=[hflip,vflip]")
+    assert (answer.computed, "left out" in answer.err) == (2, False)
+
+
+def test_all_outcomes_of_a_random_flip_are_the_views_of_hflip(harness: Any, tiny: tuple[str, ...]) -> None:
+    """They cost nothing more and give the same numbers; each view seed is a policy with passes of its own."""
+    flip = "+tta.exact.views=[{kind:random_flip,copies:all}]"
+    assert run(harness, *tiny, "tta=hflip", flip).computed == 2 * 2
+    found = record()
+    assert found.policy("exact").views == found.policy("hflip").views
+    assert found.policy("exact").metrics == found.policy("hflip").metrics
+    shutil.rmtree("results")
+    tossed = ("+tta.toss.views=[{kind:random_flip,copies:2}]", "+tta.toss.view_seeds=[0,1]")
+    assert run(harness, *tiny, "tta=hflip", *tossed).computed == 2 * 2 * 2
+    found = record()
+    assert [policy.name for policy in found.policies] == ["identity", "hflip", "toss.seed0", "toss.seed1"]
+    assert found.policy("toss.seed0").metrics["test/nll"] != found.policy("toss.seed1").metrics["test/nll"]
+    with Path(f"results/{next(Path('results').iterdir()).name}/tables/view_seeds.csv").open(encoding="utf-8") as stream:
+        (row,) = csv.DictReader(stream)
+    accuracies = [found.policy(f"toss.seed{seed}").metrics["test/accuracy"] for seed in (0, 1)]
+    assert (row["policy"], float(row["view_seeds"])) == ("toss", 2)
+    assert float(row["accuracy"]) == pytest.approx(np.mean(accuracies))
+
+
+def test_images_that_test_repeats_are_warned_about(harness: Any, tiny: tuple[str, ...]) -> None:
+    """Validation images that are test images again: told before the passes, with the answer, and in the record."""
+    arrays = dict(np.load("tiny.npz"))
+    np.savez("tiny.npz", **{**arrays, "x_validation": arrays["x_test"], "y_validation": arrays["y_test"]})
+    answer = run(harness, *tiny, "tta=identity")
+    text = "75 validation images occur in test as well, byte for byte; scores on test may be too good"
+    assert f"warning: {text}" in answer.err.splitlines()
+    assert text in record().warnings
+    assert "75 validation images occur in test" in " ".join(answer.out.replace("│", " ").split())
+
+
+def test_a_model_that_mixes_its_batch_is_warned_about(harness: Any, tiny: tuple[str, ...]) -> None:
+    """A checkpoint whose layer takes the batch's mean off: its logits depend on the company, and the job says so."""
+    keras = pytest.importorskip("harness.backend").keras
+    inputs = keras.Input((8, 8, 1))
+    flat = keras.layers.Flatten()(inputs)
+    mixed = flat - keras.ops.mean(flat, axis=0, keepdims=True)
+    keras.Model(inputs, keras.layers.Dense(3)(mixed)).save("mixing.keras")
+    checkpoint = ("model=checkpoint", "model.path=mixing.keras", "model.preprocessing=none", "model.output=logits")
+    answer = run(harness, *tiny[:2], *checkpoint, "tta=identity")
+    assert "alone other logits than in a batch" in " ".join(answer.out.replace("│", " ").split())
+    assert any("depend on the company" in text for text in record().warnings)
+    assert record().job_metrics["probe/alone_difference"] > 0.01
+    shutil.rmtree("results")
+    run(harness, *tiny, "tta=identity")
+    assert 0 <= record().job_metrics["probe/alone_difference"] < 1e-4
+    assert not any("alone" in text for text in record().warnings)
 
 
 def test_progress_and_answer_do_not_mix(harness: Any, tiny: tuple[str, ...]) -> None:

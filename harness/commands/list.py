@@ -62,6 +62,7 @@ LISTINGS: dict[str, Callable[[], list[tuple[str, str]]]] = {
     "transforms": _transforms,
     "aggregations": _aggregations,
     "corruptions": _corruptions,
+    "views": lambda: _group("views"),
     "policies": _policies,
     "suites": _suites,
 }
