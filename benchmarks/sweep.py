@@ -22,14 +22,15 @@ import numpy as np
 from harness import build
 from harness.backend import prepare
 from harness.compose import compose
-from harness.evaluation import predict_policy
 from harness.fingerprint import array_digest, canonical_json
 from harness.inference import run_missing
 from harness.models.digest import model_digest
 from harness.models.predictor import Output, make_predict
 from harness.models.preprocessing import PREPROCESSING
 from harness.models.registry import build_model
+from harness.policies.logits import ViewLogits
 from harness.policies.policy import Policy, required_views
+from harness.prediction import predict
 from harness.store import LogitKey, LogitStore
 from harness.types import ArrayImages, Split, TrainedModel
 from harness.views import ForwardPass
@@ -72,7 +73,9 @@ def with_harness(model: TrainedModel, split: Split, policies: tuple[Policy, ...]
     )
     logits = {item.view: store.get(key) for item, key in keys.items()}
     for policy in policies:
-        predictions = predict_policy(policy, lambda view: logits[view], split.labels)
+        views = ViewLogits(tuple(logits[view] for view in policy.views))
+        fitted = policy.aggregation.fit(views, split.labels)  # all of the standard suite are fixed
+        predictions = predict(fitted, views, name=policy.name)
         (predictions.log_probs.argmax(axis=1) == split.labels).mean()
     return passes
 
@@ -106,7 +109,7 @@ def main() -> None:
         batch_size=BATCH,
     )
     model = TrainedModel(options.model, model_digest(network), (32, 32, 3), 10, predict)
-    policies = build.policies(compose(["tta=suite/standard"]))
+    policies = build.policies(compose(["tta=suite/standard"]))[0]
     by_hand(network, split, policies[:1], share=False)
     predict(pixels[:1].astype(np.float32))
 

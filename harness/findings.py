@@ -112,9 +112,11 @@ def curves(policies: Sequence[Policy], views: Mapping[View, np.ndarray], example
     identity = float((np.asarray(views[IDENTITY]).argmax(axis=1) == examples.labels).mean())
     for policy in policies:
         copies = tuple(view for view in policy.views if _is_random(view))
-        if len(copies) < 2 or copies in seen:
+        # Copies of any seed have the same finite outcomes, and so one curve.
+        key = copies[0].outcomes() or copies if copies else copies
+        if len(copies) < 2 or key in seen:
             continue
-        seen.add(copies)
+        seen.add(key)
         curve = _curve(copies, views, examples, seed=seed)
         rest = (curve.limit, break_even(curve, identity), curve.level, curve.method)
         rows += [
