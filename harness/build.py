@@ -1,6 +1,7 @@
 """From the configuration to the values of the domain: the one place that knows both."""
 
-from collections.abc import Mapping, Sequence
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def policies(config: Config) -> tuple[tuple[Policy, ...], tuple[str, ...]]:
     kept, notes = [], []
     for kind in config.dataset.deny:
         transform_class(kind)
-    for policy in (policy for name, node in config.tta.items() for policy in _policies(name, node)):
+    for policy in (policy for name, node in config.tta.items() for policy in _policies(name, node, known=config.tta)):
         used = {transform.kind for view in policy.views for transform in view.transforms}
         denied = sorted(used & set(config.dataset.deny))
         if denied:
@@ -98,10 +99,13 @@ def center_crop(config: Config) -> bool:
     return node.center_crop or (isinstance(node, ImageFolder) and node.target_size is not None)
 
 
-def _policies(name: str, node: PolicyNode) -> list[Policy]:
+def _policies(name: str, node: PolicyNode, *, known: Iterable[str]) -> list[Policy]:
     if bool(node.views) == bool(node.product):
         got = "both" if node.views else "neither"
-        raise ConfigError(f"tta.{name}: expected either `views` or `product`, got {got}")
+        # A key of a misspelt policy makes a new one without views.
+        near = difflib.get_close_matches(name, set(known) - {name}, n=1) if got == "neither" else []
+        hint = f"; did you mean tta.{near[0]}?" if near else ""
+        raise ConfigError(f"tta.{name}: expected either `views` or `product`, got {got}{hint}")
     try:
         if node.product:
             found = product([[view for item in factor for view in _views(item)] for factor in node.product])

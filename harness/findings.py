@@ -112,12 +112,12 @@ def curves(policies: Sequence[Policy], views: Mapping[View, np.ndarray], example
     identity = float((np.asarray(views[IDENTITY]).argmax(axis=1) == examples.labels).mean())
     for policy in policies:
         copies = tuple(view for view in policy.views if _is_random(view))
-        # Copies of any seed have the same finite outcomes, and so one curve.
-        key = copies[0].outcomes() or copies if copies else copies
-        if len(copies) < 2 or key in seen:
+        support = _support(copies, views)
+        # Copies of any seed have the same outcomes, and so one curve where these are known.
+        if len(copies) < 2 or (support or copies) in seen:
             continue
-        seen.add(key)
-        curve = _curve(copies, views, examples, seed=seed)
+        seen.add(support or copies)
+        curve = _curve(copies, support, views, examples, seed=seed)
         rest = (curve.limit, break_even(curve, identity), curve.level, curve.method)
         rows += [
             (policy.name, float(n), mean, lower, upper, *rest)
@@ -197,13 +197,25 @@ def _is_random(view: View) -> bool:
     return any(is_random(transform) for transform in view.transforms)
 
 
-def _curve(copies: Sequence[View], views: Mapping[View, np.ndarray], examples: Examples, *, seed: int) -> Curve:
-    """By the support where it is finite and its views were predicted too, else by the copies that are stored."""
+def _support(copies: Sequence[View], views: Mapping[View, np.ndarray]) -> tuple[View, ...] | None:
+    """The outcomes of the copies, where all have the same, finitely many, and these were predicted too."""
     supports = {view.outcomes() for view in copies}
-    outcomes = supports.pop()
-    if not supports and outcomes is not None and all(view in views for view in outcomes):
-        logits = ViewLogits(tuple(views[view] for view in outcomes))
-        chances = [1 / len(outcomes)] * len(outcomes)
+    outcomes = supports.pop() if len(supports) == 1 else None
+    return outcomes if outcomes is not None and all(view in views for view in outcomes) else None
+
+
+def _curve(
+    copies: Sequence[View],
+    support: Sequence[View] | None,
+    views: Mapping[View, np.ndarray],
+    examples: Examples,
+    *,
+    seed: int,
+) -> Curve:
+    """By the support where it is known, else by the copies that are stored."""
+    if support is not None:
+        logits = ViewLogits(tuple(views[view] for view in support))
+        chances = [1 / len(support)] * len(support)
         return draw_curve(logits, examples.labels, probabilities=chances, ns=DRAWS, repeats=REPEATS, seed=seed)
     logits = ViewLogits(tuple(views[view] for view in copies))
     ns = [n for n in DRAWS if n < len(copies)]

@@ -295,7 +295,9 @@ def _markdown_table(record: JobRecord, policies: Sequence[PolicyRecord]) -> str:
 
 def _facts(record: JobRecord) -> list[str]:
     data, model = record.dataset, record.model
-    splits = ", ".join(f"{name} {split.count}" for name, split in data.splits.items())
+    copies = sum("@" in name for name in data.splits)
+    splits = ", ".join(f"{name} {split.count}" for name, split in data.splits.items() if "@" not in name)
+    splits += f", {copies} corrupted copies of test" if copies else ""
     size = "×".join(str(side) for side in model.input_shape)
     return [
         f"data: {data.name} ({splits}; {len(data.class_names)} classes)",

@@ -27,7 +27,7 @@ MISTAKES = [
     ("dataset=npz dataset.pth=x", "did you mean dataset.path"),
     ("model=checkpoint model.pth=x", "did you mean model.path"),
     ("tta.hflip.agregation=vote", "did you mean tta.hflip.aggregation"),
-    ("tta.hflipp.aggregation=vote", "tta.hflip.aggregation"),
+    ("tta.hflipp.aggregation=vote", "did you mean tta.hflip?"),
     ("+tta.mine.views=[identity] +tta.mine.agregation=vote", "did you mean tta.mine.aggregation"),
     ("evaluation.critrion=nll", "did you mean evaluation.criterion"),
     ("training.epochs=-1", "training.epochs=-1"),

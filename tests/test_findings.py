@@ -180,6 +180,17 @@ def test_a_curve_of_stored_copies_by_hand() -> None:
     assert table[0]["break_even"] == 2  # any two copies have three of four right, as identity has
 
 
+def test_view_seeds_share_the_curve_of_their_outcomes_only() -> None:
+    """Where the outcomes are stored two seeds have one curve; without them each has the one of its own copies."""
+    other = tuple(View((RandomFlip(seed=256, copy=copy),)) for copy in range(2))
+    policies = [Policy("flip.seed0", FLIPS), Policy("flip.seed1", other)]
+    views = {**dict.fromkeys((IDENTITY, *FLIPS), saying([0, 1])), **dict.fromkeys(other, saying([0, 0]))}
+    apart = rows(curves(policies, views, examples([0, 1]), seed=0), "copies")
+    assert {(row["policy"], row["accuracy"]) for row in apart} == {("flip.seed0", 1.0), ("flip.seed1", 0.5)}
+    together = rows(curves(policies, {**views, HFLIP: saying([0, 1])}, examples([0, 1]), seed=0), "copies")
+    assert {row["policy"] for row in together} == {"flip.seed0"}
+
+
 def test_copies_of_several_kinds_are_not_taken_for_one() -> None:
     """A policy of flips and rotations is no flip, although the outcomes of a flip are there; one copy has no curve."""
     turns = tuple(View((RandomAffine(rotation_range=9, copy=copy),)) for copy in range(2))

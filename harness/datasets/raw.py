@@ -79,8 +79,7 @@ class RawSplit:
 
     def identified(self, source: str) -> "RawSplit":
         """The same with ids: its files, or the source split's name and the place in it."""
-        files = np.array([f"{source}/{file}" for file in self.files], np.str_)
-        return replace(self, ids=files if self.files else example_ids(source, len(self)))
+        return replace(self, ids=np.array(self.files, np.str_) if self.files else example_ids(source, len(self)))
 
     def content_digests(self) -> list[bytes]:
         """A digest of each example's content: its file's, or that of its pixels."""

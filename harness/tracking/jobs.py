@@ -106,8 +106,8 @@ def _log_parent(client: MlflowClient, parent: Run, record: JobRecord, *, models:
     if entries.LOGGED in parent.data.tags:
         return
     run_id = parent.info.run_id
-    # The UI's table shows the first one.
-    splits = sorted(record.dataset.splits, key=lambda name: name != "test")
+    # The UI's table shows the first one; 75 corrupted copies of test would bury the others.
+    splits = sorted((name for name in record.dataset.splits if "@" not in name), key=lambda name: name != "test")
     client.log_inputs(run_id, entries.dataset_inputs(record, splits), models)
     # A broken-off attempt may have logged some of the numbers; the same number twice would show as a curve.
     present = set(parent.data.metrics)
