@@ -17,25 +17,21 @@ import numpy as np
 from rich.console import Console
 
 from harness import build
-from harness.blas import one_thread
 from harness.checkpoint_source import input_size
 from harness.config import Checkpoint, Config
 from harness.cross_fitting import Folds
-from harness.diagnostics.training_match import unseen
 from harness.errors import DataError, ModelError, TrackingError
-from harness.evaluation import Evaluation, Settings, evaluate
+from harness.evaluation import Settings
 from harness.files import make_folder
-from harness.findings import Findings, curves, harm, probes, redundancy, slices, view_seeds
 from harness.fingerprint import fingerprint
-from harness.firewall import Examples
 from harness.inference import run_missing
 from harness.job_record import make_record, write_results
+from harness.judgement import judge
 from harness.model_source import ModelInfo, ModelSource, load_model
 from harness.plan import Plan, engine_label, logit_key, make_plan, required_passes
 from harness.policies.policy import Policy, required_views
 from harness.record_files import RECORD, read_record
 from harness.records import JobRecord
-from harness.search_findings import search_null, subset_tables
 from harness.selection import choose
 from harness.store import INFERENCE_VERSION, LogitStore
 from harness.terminal import TrainingBar, pass_bar, plan_lines, policy_bar
@@ -193,7 +189,16 @@ def run(config: Config, *, console: Console, command: str, sweep: str | None = N
         _check_views(job, info.input_shape[:2])
         _say(console, [*info.notes, *(f"warning: {text}" for text in info.warnings)])
         logits, costs = _logits(job, info, console)
-        evaluation, findings = _evaluated(job, info, logits, console)
+        with policy_bar(console, len(job.policies)) as advance:
+            evaluation, findings = judge(
+                job.policies,
+                job.dataset,
+                logits,
+                settings=job.settings,
+                training=None if info.fingerprint is None else config.augmentation.model_dump(),
+                input_size=info.input_shape[:2],
+                advance=advance,
+            )
         record = make_record(
             job_id=job.job_id,
             name=job.source.name,
@@ -214,53 +219,6 @@ def run(config: Config, *, console: Console, command: str, sweep: str | None = N
         write_results(job.folder, record, evaluation, config=config, test=job.dataset.test, tables=findings.tables)
     trained = int(not info.from_cache and info.fingerprint is not None)
     return _track(Outcome(job.folder, record, trained, int(costs["cost/passes_computed"])), config)
-
-
-@one_thread()  # so that no bit depends on the number of cores
-def _evaluated(
-    job: Job, info: ModelInfo, logits: Mapping[tuple[str, View], np.ndarray], console: Console
-) -> tuple[Evaluation, Findings]:
-    """The arithmetic on stored logits: the policies, and what is found beside them."""
-    splits = {name: job.dataset.split(name) for name in job.dataset.evaluated}
-    examples = {name: Examples(split.ids, split.labels) for name, split in splits.items()}
-    views = {name: {view: logits[name, view] for view in required_views(job.policies)} for name in splits}
-    settings = job.settings
-    found = subset_tables(job.policies, views, examples, settings=settings)
-    with policy_bar(console, len(job.policies)) as advance:
-        evaluation = evaluate(
-            job.policies,
-            lambda split, view: logits[split, view],
-            {name: examples[name] for name in ("validation", "test")},
-            settings=settings,
-            tried=found.tried,
-            advance=advance,
-        )
-    test, validation = views["test"], views["validation"]
-    findings = (
-        harm(validation, examples["validation"], class_names=job.dataset.test.class_names)
-        + Findings(warnings=_unseen(job, info))
-        + redundancy(test, examples["test"])
-        + probes(evaluation.fitted, test, seed=settings.seed)
-        + curves(job.policies, test, examples["test"], seed=settings.seed)
-        + view_seeds(evaluation)
-        + found.findings
-        + search_null(evaluation, test, examples["test"])
-    )
-    if job.dataset.slices:
-        copies = {split.name: split.name for split in job.dataset.slices}
-        findings += slices(evaluation, {name: views[name] for name in copies}, examples)
-    return evaluation, findings
-
-
-def _unseen(job: Job, info: ModelInfo) -> tuple[str, ...]:
-    """What the views show the model that its training never did."""
-    node = job.config.augmentation
-    return unseen(
-        required_views(job.policies),
-        augmentation=None if info.fingerprint is None else node.kind,
-        options=node.arguments,
-        size=info.input_shape[:2],
-    )
 
 
 def _logits(

@@ -1,0 +1,67 @@
+"""The arithmetic of a job in one place: from stored logits to the policies' numbers, and what is found beside them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from harness.blas import one_thread
+from harness.diagnostics.training_match import unseen
+from harness.evaluation import Evaluation, Settings, evaluate
+from harness.findings import Findings, curves, harm, probes, redundancy, slices, view_seeds
+from harness.firewall import Examples
+from harness.policies.policy import Policy, required_views
+from harness.search_findings import search_null, subset_tables
+from harness.types import Dataset
+from harness.views import View
+
+
+@one_thread()  # so that no bit depends on the number of cores
+def judge(
+    policies: Sequence[Policy],
+    dataset: Dataset,
+    logits: Mapping[tuple[str, View], np.ndarray],
+    *,
+    settings: Settings,
+    training: Mapping[str, Any] | None,
+    input_size: tuple[int, int],
+    advance: Callable[[str], None],
+) -> tuple[Evaluation, Findings]:
+    """Everything about the policies, from the logits of every split and view.
+
+    Args:
+        policies: identity first.
+        dataset: its validation, test and corrupted copies of test.
+        logits: by split name and view, `[N, C]` float32, possibly memory-mapped.
+        settings: how policies are fitted and compared.
+        training: `kind` and `arguments` of the model's training augmentation; None where that is unknown.
+        input_size: (H, W) of the model.
+        advance: told each policy's name before it is fitted.
+    """
+    examples = {name: Examples(dataset.split(name).ids, dataset.split(name).labels) for name in dataset.evaluated}
+    wanted = required_views(policies)
+    views = {name: {view: logits[name, view] for view in wanted} for name in dataset.evaluated}
+    searched = subset_tables(policies, views, examples, settings=settings)
+    evaluation = evaluate(
+        policies,
+        lambda split, view: logits[split, view],
+        {name: examples[name] for name in ("validation", "test")},
+        settings=settings,
+        tried=searched.tried,
+        advance=advance,
+    )
+    test, validation = views["test"], views["validation"]
+    seen = {"augmentation": training["kind"], "options": training["arguments"]} if training else {"augmentation": None}
+    findings = (
+        harm(validation, examples["validation"], class_names=dataset.test.class_names)
+        + Findings(warnings=unseen(wanted, **seen, size=input_size))
+        + redundancy(test, examples["test"])
+        + probes(evaluation.fitted, test, seed=settings.seed)
+        + curves(policies, test, examples["test"], seed=settings.seed)
+        + view_seeds(evaluation)
+        + searched.findings
+        + search_null(evaluation, test, examples["test"])
+    )
+    if dataset.slices:
+        findings += slices(evaluation, {split.name: views[split.name] for split in dataset.slices}, examples)
+    return evaluation, findings
