@@ -188,7 +188,7 @@ def _front_title(policies: Sequence[PolicyRecord], front: Sequence[int]) -> str:
         return f"{best.name} alone: {accuracy}"
     if best.name == IDENTITY:
         return f"No policy is more accurate than identity ({accuracy}), at any price"
-    return f"Highest accuracy: {accuracy} with {best.passes} passes ({best.name})"
+    return f"Highest accuracy: {accuracy} with {best.passes:.3g} passes ({best.name})"
 
 
 def _reliability_title(record: JobRecord) -> str:

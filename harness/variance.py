@@ -33,8 +33,8 @@ def two_way_interval(differences: np.ndarray, *, resamples: int, seed: int, leve
     Howe (1974), "Approximate confidence limits on the mean of X + Y": exact where either part is all there is, and a
     little wide where what a training does to single images is most of the variance. With few trainings it is wide, as
     it must be: t(2) is 4.3 and t(1) is 12.7. Resampling both (Owen, 2007, "The pigeonhole bootstrap") is narrower and
-    wrong for few trainings: of three it holds two thirds of their variance, and its 95 % interval covers in down to
-    77 % of simulated studies.
+    wrong for few trainings: of three it holds two thirds of their variance, and where that is most of all its 95 %
+    interval covers in 79 % of simulated studies (`benchmarks/no_gain.py`).
 
     With one training it is the paired bootstrap of images, and says nothing about another training: its method says so.
 

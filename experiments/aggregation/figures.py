@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 FAMILIES = {
+    "no views (control)": ("no_views",),
     "fixed": ("pool.", "hflip", "shifts"),
     "searched": ("gps", "best_subset"),
     "learned": ("augtta", "classtta", "covariance", "stacking", "m_atta", "v_atta"),
@@ -24,20 +25,16 @@ LOOKS = {
     "searched": ("#0072B2", "s"),
     "learned": ("#D55E00", "^"),
     "adaptive": ("#009E73", "D"),
+    "no views (control)": ("#000000", "X"),
 }
+NAMED = ("no_views.stacking", "no_views.classtta", "hflip", "gps(2)", "gps(5)", "gps(20)", "classtta", "augtta",
+         "pool.mean_probs", "exact_exit", "selective(0.3)", "stacking")  # fmt: skip
 TITLES = {"cifar10": "CIFAR-10", "fashion_mnist": "Fashion-MNIST"}
 
 
 def family(policy: str) -> str:
     """The family of a policy, by its name."""
     return next((name for name, starts in FAMILIES.items() if policy.startswith(starts)), "fixed")
-
-
-def front(table: pd.DataFrame, score: str) -> pd.DataFrame:
-    """The policies that no cheaper one equals, cheapest first."""
-    ordered = table.sort_values(["passes", score], ascending=[True, False])
-    best = ordered[score].cummax()
-    return ordered[(best > best.shift(fill_value=-1e9)) & (ordered[score] == best)]
 
 
 def draw(axes: plt.Axes, table: pd.DataFrame, score: str, *, scale: float, floor: float) -> None:
@@ -48,21 +45,24 @@ def draw(axes: plt.Axes, table: pd.DataFrame, score: str, *, scale: float, floor
         value, low, high = (part[f"{score}{end}"] * scale for end in ("", "_lower", "_upper"))
         axes.errorbar(part["passes"], value, yerr=[value - low, high - value], fmt=marker, color=colour, ms=4.5,
                       lw=0.8, alpha=0.85, label=name)  # fmt: skip
-    for _, row in front(shown, score).iterrows():
-        axes.annotate(row["policy"].replace("pool.", ""), (row["passes"], row[score] * scale), xytext=(3, 4),
-                      textcoords="offset points", fontsize=6.5)  # fmt: skip
+    for _, row in shown[shown["policy"].isin(NAMED)].iterrows():
+        late = row["passes"] > 8
+        axes.annotate(row["policy"].replace("pool.", "pool "), (row["passes"], row[score] * scale),
+                      xytext=(-5 if late else 5, 3), textcoords="offset points", fontsize=7,
+                      ha="right" if late else "left")  # fmt: skip
     hidden = len(table) - len(shown)
     if hidden:
-        axes.text(0.98, 0.03, f"{hidden} below {floor:g}", transform=axes.transAxes, ha="right", fontsize=7)
+        axes.text(0.02, 0.03, f"{hidden} below {floor:g}", transform=axes.transAxes, fontsize=7)
     axes.axhline(0, color="black", lw=0.8)
     axes.set_xscale("log", base=2)
+    axes.set_xlim(0.85, 25)
     axes.set_xticks([1, 2, 5, 10, 20], ["1", "2", "5", "10", "20"])
     axes.grid(alpha=0.25)
 
 
 def main(folder: Path) -> None:
     """Writes figures/budget.png beside this file."""
-    tables = {name: next(folder.glob(f"{name}-*.csv")) for name in TITLES}
+    tables = {name: next(folder.glob(f"{name}-*_cnn.csv")) for name in TITLES}
     figure, panels = plt.subplots(2, 2, figsize=(10.5, 8), sharex=True)
     for row, (name, file) in zip(panels, tables.items(), strict=True):
         table = pd.read_csv(file).query("policy != 'identity'")
