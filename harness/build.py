@@ -1,7 +1,8 @@
 """From the configuration to the values of the domain: the one place that knows both."""
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,18 @@ from harness.models.registry import model_kinds
 from harness.models.specs import TRAINING_DEFAULTS, TrainingRequest, TrainingSpec
 from harness.policies.base import Aggregation
 from harness.policies.best_subset import BestSubset
+from harness.policies.linear_temperatures import Criterion
 from harness.policies.policy import Policy, with_identity
 from harness.policies.registry import make_aggregation
+from harness.policies.subsets import subsets
 from harness.trained_source import TrainedSource
 from harness.transforms.random import RandomTransform, is_random
 from harness.transforms.registry import make_transform, transform_class
 from harness.types import Dataset, Split
 from harness.views import IDENTITY, View, product, unique
+
+MOST_COPIES = 1000
+"""Random copies of one view: each is a forward pass over every split."""
 
 
 def policies(config: Config) -> tuple[tuple[Policy, ...], tuple[str, ...]]:
@@ -38,7 +44,7 @@ def policies(config: Config) -> tuple[tuple[Policy, ...], tuple[str, ...]]:
     kept, notes = [], []
     for kind in config.dataset.deny:
         transform_class(kind)
-    for policy in (policy for name, node in config.tta.items() for policy in _policies(name, node, known=config.tta)):
+    for policy in (policy for name, node in config.tta.items() for policy in _policies(name, node, config)):
         used = {transform.kind for view in policy.views for transform in view.transforms}
         denied = sorted(used & set(config.dataset.deny))
         if denied:
@@ -99,11 +105,11 @@ def center_crop(config: Config) -> bool:
     return node.center_crop or (isinstance(node, ImageFolder) and node.target_size is not None)
 
 
-def _policies(name: str, node: PolicyNode, *, known: Iterable[str]) -> list[Policy]:
+def _policies(name: str, node: PolicyNode, config: Config) -> list[Policy]:
     if bool(node.views) == bool(node.product):
         got = "both" if node.views else "neither"
         # A key of a misspelt policy makes a new one without views.
-        near = difflib.get_close_matches(name, set(known) - {name}, n=1) if got == "neither" else []
+        near = difflib.get_close_matches(name, set(config.tta) - {name}, n=1) if got == "neither" else []
         hint = f"; did you mean tta.{near[0]}?" if near else ""
         raise ConfigError(f"tta.{name}: expected either `views` or `product`, got {got}{hint}")
     try:
@@ -113,29 +119,29 @@ def _policies(name: str, node: PolicyNode, *, known: Iterable[str]) -> list[Poli
             found = unique([view for item in node.views for view in _views(item)])
     except ConfigError as error:
         raise ConfigError(f"tta.{name}: {error}") from error
-    aggregations = _aggregations(name, node)
+    aggregations = _aggregations(name, node, views=len(found), criterion=config.evaluation.criterion)
     if not found:
         raise ConfigError(f"tta.{name}: expected at least one view")
     return [
         Policy(f"{title}{seed_suffix}", views, one)
         for seed_suffix, views in _seeded(name, found, node.view_seeds)
-        for title, one in zip(_titles(name, aggregations), aggregations, strict=True)
+        for title, one in zip(_titles(name, node, aggregations), aggregations, strict=True)
     ]
 
 
-def _titles(name: str, aggregations: Sequence[Aggregation]) -> list[str]:
+def _titles(name: str, node: PolicyNode, aggregations: Sequence[Aggregation]) -> list[str]:
     """The policies' names: the entry's, and where it has several aggregations, what tells them apart.
 
     An entry called as its aggregation is not named twice: `gps(5)` rather than `gps.gps(5)`.
     """
+    if node.up_to is not None:
+        return [f"{name}.{size}" for size in range(1, len(aggregations) + 1)]
     if len(aggregations) == 1:
         return [name]
-    if all(isinstance(one, BestSubset) for one in aggregations):
-        return [f"{name}.{place}" for place in range(1, len(aggregations) + 1)]
     return [one.label() if one.kind == name else f"{name}.{one.label()}" for one in aggregations]
 
 
-def _aggregations(name: str, node: PolicyNode) -> list[Aggregation]:
+def _aggregations(name: str, node: PolicyNode, *, views: int, criterion: Criterion) -> list[Aggregation]:
     """The aggregations that a policy's entry asks for; with `up_to`, the best subset of each size.
 
     Raises:
@@ -144,7 +150,9 @@ def _aggregations(name: str, node: PolicyNode) -> list[Aggregation]:
     if node.up_to is not None:
         if node.aggregation != PolicyNode.model_fields["aggregation"].default:
             raise ConfigError(f"tta.{name}: up_to tries the mean of probabilities and of logits; leave aggregation out")
-        return [BestSubset(size) for size in range(1, node.up_to + 1)]
+        up_to = min(node.up_to, views)
+        subsets(views, up_to=up_to)  # refuses too many before anything is trained
+        return [BestSubset(size, criterion) for size in range(1, up_to + 1)]
     given = node.aggregation if isinstance(node.aggregation, tuple) else (node.aggregation,)
     if not given:
         raise ConfigError(f"tta.{name}: expected at least one aggregation")
@@ -194,10 +202,15 @@ def _views(item: Any) -> list[View]:
     if any(type(number) is not int or number < 1 or number != copies[0] for number in copies):
         given = ", ".join(map(repr, copies))
         raise ConfigError(f"copies must be one whole number of 1 or more for a chain, or `all`, got {given}")
+    if copies[0] > MOST_COPIES:
+        raise ConfigError(f"copies must be at most {MOST_COPIES:,}, got {copies[0]:,}: each copy is a forward pass")
     return [_view(links, copy=copy) for copy in range(copies[0])]
 
 
 def _outcomes(view: View) -> list[View]:
+    sizes = [len(link.support() or ()) for link in view.transforms if is_random(link)]
+    if math.prod(sizes) > MOST_COPIES:
+        raise ConfigError(f"copies: all of {view.name} are {math.prod(sizes):,} views, at most {MOST_COPIES:,} may be")
     found = view.outcomes()
     if found is None:
         raise ConfigError(f"copies: all needs finitely many outcomes, and {view.name} has infinitely many")

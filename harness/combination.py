@@ -1,10 +1,11 @@
 """Several training seeds as one result: jobs that differ in their seed alone, combined image by image.
 
-What one training says about a policy holds for that network; what three trainings say on the same images, with both
-resampled, holds for the next network as well.
+What one training says about a policy holds for that network; what several trainings say on the same images, with an
+interval over both, holds for the next network as well.
 """
 
 import re
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from harness.errors import DataError
 from harness.policies.policy import without_view_seed
 from harness.record_files import CONFIG, PREDICTIONS, read_record
 from harness.records import IDENTITY, Cell, JobRecord, Table
+from harness.selection import verdict_by_intervals
 from harness.types import Estimate
 from harness.variance import Ledger, two_way_interval, variance_ledger
 
@@ -52,12 +54,9 @@ class CombinedPolicy:
     @property
     def verdict(self) -> str:
         """`ship` or `do not ship` where the interval of the calibrated NLL gain lies on one side of zero."""
-        accuracy, gain = self.gains["accuracy"], self.gains["nll_calibrated"]
         if self.name == IDENTITY:
             return ""
-        if accuracy.upper < 0 or gain.upper < 0:
-            return "do not ship"
-        return "ship" if gain.lower > 0 else "undecided"
+        return verdict_by_intervals(self.gains, criterion="nll_calibrated")
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ class Combination:
                 one.accuracy,
                 one.accuracy_sd,
                 one.nll_calibrated,
-                *(value for name in SCORES for value in _ends(one.gains[name])),
+                *(value for name in SCORES for value in one.gains[name].ends),
                 float(one.chosen),
                 one.verdict,
             )
@@ -115,12 +114,42 @@ class Combination:
 
 def find_jobs(output: Path, *, study: str | None, sweep: str | None) -> list[Path]:
     """The folders of finished jobs below `output`, of one study or sweep where one is named."""
-    found = []
-    for file in sorted(output.glob("*/record.json")):
-        record = read_record(file.parent)
-        if study in (None, record.study) and sweep in (None, record.sweep):
-            found.append(file.parent)
+    return [
+        file.parent
+        for file in sorted(output.glob("*/record.json"))
+        if (record := _readable(file.parent)) and study in (None, record.study) and sweep in (None, record.sweep)
+    ]
+
+
+def seeds_apart(folders: Iterable[Path]) -> list[list[Path]]:
+    """Those of the jobs that differ from another one in their training seed alone, in groups.
+
+    Raises:
+        DataError: where there are none.
+    """
+    groups: dict[object, list[Path]] = {}
+    for folder in folders:
+        record = read_record(folder)
+        asked = frozenset((one.name, one.aggregation, one.view_keys) for one in record.policies)
+        test = record.dataset.splits["test"].digest
+        groups.setdefault((_shared(record, folder), asked, test), []).append(folder)
+    found = [group for group in groups.values() if len(group) > 1]
+    if not found:
+        alone = len(groups)
+        raise DataError(
+            f"expected jobs that differ in their training seed alone, got {alone} that do not: run one command with "
+            "-m and seed=0,1,2, or name folders"
+        )
     return found
+
+
+def _readable(folder: Path) -> JobRecord | None:
+    """The record, or None with a warning where it is damaged or of an older version."""
+    try:
+        return read_record(folder)
+    except DataError as error:
+        warnings.warn(f"left out: {error}", stacklevel=2)
+        return None
 
 
 def combine(folders: Iterable[Path], *, resamples: int, seed: int, level: float) -> list[Combination]:
@@ -214,7 +243,10 @@ def _require_comparable(records: Sequence[JobRecord]) -> None:
         ours, theirs = ({(one.name, one.aggregation, one.view_keys) for one in job.policies} for job in (first, record))
         if ours != theirs:
             only = ", ".join(sorted({name for name, *_ in ours ^ theirs})[:5])
-            raise DataError(f"jobs {first.name} and {record.name} differ in policies ({only}): run them with one tta")
+            raise DataError(
+                f"jobs {first.name} and {record.name} differ in policies ({only}): "
+                "name the folders of one tta, or --sweep ID"
+            )
     seeds = [record.seed for record in records]
     twice = next((seed for seed in seeds if seeds.count(seed) > 1), None)
     if twice is not None:
@@ -225,9 +257,15 @@ def _require_comparable(records: Sequence[JobRecord]) -> None:
 
 def _read_scores(folder: Path) -> dict[str, dict[str, np.ndarray]]:
     """Per policy, the utilities of each test image in the order of the split: larger is better."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    file, found = pq.ParquetFile(folder / PREDICTIONS), {}
+    try:
+        file = pq.ParquetFile(folder / PREDICTIONS)
+    except (OSError, pa.ArrowInvalid) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{folder / PREDICTIONS} cannot be read ({reason}): run the job again") from error
+    found: dict[str, dict[str, np.ndarray]] = {}
     for place in range(file.num_row_groups):
         group: Any = file.read_row_group(place, columns=["policy", "correct", "nll_calibrated"])
         found[str(group["policy"][0].as_py())] = {
@@ -247,7 +285,3 @@ def _ledgers(differences: dict[str, np.ndarray]) -> dict[str, Ledger]:
 
 def _spread(values: Sequence[float]) -> float:
     return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-
-
-def _ends(estimate: Estimate) -> tuple[float, float, float]:
-    return estimate.value, estimate.lower, estimate.upper

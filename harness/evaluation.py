@@ -5,14 +5,14 @@ fitted is frozen before the first test label is read: test labels reach scores, 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from harness.calibration import apply_temperature, calibrated_nll
 from harness.conformal import ConformalSets, conformal_sets
-from harness.cross_fitting import FittedPolicy, Folds, fit_policies
+from harness.cross_fitting import SAME, FittedPolicy, Folds, fit_policies
 from harness.errors import DataError, ModelError
 from harness.firewall import Examples, Provenance, require_disjoint
 from harness.intervals import paired_intervals
@@ -22,7 +22,7 @@ from harness.policies.linear_temperatures import Criterion
 from harness.policies.logits import ViewLogits
 from harness.policies.policy import Policy, required_views, with_identity
 from harness.prediction import predict
-from harness.reliability import classwise_calibration_error
+from harness.reliability import classwise_brier_decomposition, classwise_calibration_error
 from harness.reliability_intervals import ece_intervals
 from harness.selection import Verdict, verdict_of
 from harness.significance import benjamini_hochberg, holm, mcnemar_exact, paired_t
@@ -117,6 +117,11 @@ class PolicyResult:
         """Forward passes per image on validation, the mean: the price that a choice may know."""
         return self.fitted.passes
 
+    @property
+    def test_passes(self) -> float:
+        """Forward passes per image on test, the mean."""
+        return float(self.passes_per_image.mean())
+
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
@@ -157,26 +162,23 @@ class Scored:
 
     Attributes:
         fitted: the policy. passes: `[N]` int64. scores: of each example. nll_calibrated: `[N]` float64.
-        paper: calibrated NLL as the literature computes it, with temperatures from this very split.
-        classwise_ece: calibration error over all classes' probabilities.
-        conformal: by name of the method.
+        reported: further metrics by their logged names, where they were asked for.
+        conformal: by name of the method, where they were asked for.
     """
 
     fitted: FittedPolicy
     passes: np.ndarray
     scores: ExampleScores
     nll_calibrated: np.ndarray
-    paper: float
-    classwise_ece: float
-    conformal: Mapping[str, ConformalSets]
+    reported: Mapping[str, float] = field(default_factory=dict)
+    conformal: Mapping[str, ConformalSets] = field(default_factory=dict)
 
     @property
     def metrics(self) -> dict[str, float]:
         """By their logged names."""
         return summary(self.scores) | {
             "nll_calibrated": float(self.nll_calibrated.mean()),
-            "nll_calibrated_paper": self.paper,
-            "classwise_ece": self.classwise_ece,
+            **self.reported,
         }
 
     def utilities(self) -> np.ndarray:
@@ -245,34 +247,60 @@ def view_logits(
 
 
 def score(
-    fitted: Sequence[FittedPolicy], views: Mapping[View, np.ndarray], examples: Examples, *, settings: Settings
+    fitted: Sequence[FittedPolicy],
+    views: Mapping[View, np.ndarray],
+    examples: Examples,
+    *,
+    settings: Settings,
+    report: bool = True,
 ) -> list[Scored]:
-    """The numbers of fitted policies on a split, in order; each policy's `[N, C]` predictions are let go on return."""
-    return [_score(one, views, examples.labels, seed=settings.seed) for one in fitted]
+    """The numbers of fitted policies on a split, in order; each policy's `[N, C]` predictions are let go on return.
+
+    Without `report` the metrics that need the whole distribution, and conformal sets, are left out: they cost most.
+    """
+    return [_score(one, views, examples.labels, seed=settings.seed, report=report) for one in fitted]
 
 
 def gains_over_first(scored: Sequence[Scored], *, settings: Settings) -> list[dict[str, Estimate]]:
     """Each policy's gains over the first, by name; one bootstrap over the columns of all of them."""
-    reference = scored[0].utilities()
-    columns = np.concatenate([one.utilities() - reference for one in scored], axis=1)
+    columns = np.concatenate([_over(one, scored[0]) for one in scored], axis=1)
     found = paired_intervals(columns, resamples=settings.resamples, seed=settings.seed, level=settings.level)
     width = len(GAINS)
     return [dict(zip(GAINS, found[i : i + width], strict=True)) for i in range(0, len(found), width)]
 
 
-def _score(one: FittedPolicy, views: Mapping[View, np.ndarray], labels: np.ndarray, *, seed: int) -> Scored:
+def _score(
+    one: FittedPolicy, views: Mapping[View, np.ndarray], labels: np.ndarray, *, seed: int, report: bool
+) -> Scored:
     logits = ViewLogits(tuple(views[view] for view in one.policy.views))
     predicted = predict(one.fitted, logits, name=one.policy.aggregation.label())
     predictions = Predictions(predicted.log_probs, labels)
-    return Scored(
+    scored = Scored(
         fitted=one,
         passes=predicted.passes,
         scores=example_scores(predictions),
         nll_calibrated=calibrated_nll(predicted.log_probs, labels, temperature=one.temperature),
-        paper=paper_calibrated_nll(predicted.log_probs, labels, seed=seed),
-        classwise_ece=classwise_calibration_error(predictions.probs, labels),
+    )
+    if not report:
+        return scored
+    return replace(
+        scored,
+        reported=_reported(predictions, seed=seed),
         conformal=_conformal(one, logits, predicted.log_probs, labels=labels, seed=seed),
     )
+
+
+def _reported(predictions: Predictions, *, seed: int) -> dict[str, float]:
+    """Metrics of whole distributions; reliability - resolution + uncertainty + within_bins is the Brier score."""
+    parts = classwise_brier_decomposition(predictions.probs, predictions.labels)
+    return {
+        "nll_calibrated_paper": paper_calibrated_nll(predictions.log_probs, predictions.labels, seed=seed),
+        "classwise_ece": classwise_calibration_error(predictions.probs, predictions.labels),
+        "brier_reliability": parts.reliability,
+        "brier_resolution": parts.resolution,
+        "brier_uncertainty": parts.uncertainty,
+        "brier_within_bins": parts.within_bins,
+    }
 
 
 def _conformal(
@@ -343,8 +371,13 @@ def _calibration(scored: Sequence[Scored], settings: Settings) -> list[dict[str,
     return [{name: estimates[i] for name, estimates in found.items()} for i in range(len(scored))]
 
 
+def _over(one: Scored, reference: Scored) -> np.ndarray:
+    """Differences of utilities `[N, 3]`; rounding alone is no difference, however consistent it is."""
+    differences = one.utilities() - reference.utilities()
+    return np.where(np.abs(differences) < SAME, 0.0, differences)
+
+
 def _p_values(scored: Sequence[Scored], corrected: Sequence[int], corrupted: Sequence[int]) -> dict[str, list[float]]:
-    reference = scored[0].utilities()
-    others = np.stack([paired_t(one.utilities()[:, 1:] - reference[:, 1:]) for one in scored])
+    others = np.stack([paired_t(_over(one, scored[0])[:, 1:]) for one in scored])
     exact = [mcnemar_exact(up, down) for up, down in zip(corrected, corrupted, strict=True)]
     return {"accuracy": exact, "nll": others[:, 0].tolist(), "nll_calibrated": others[:, 1].tolist()}

@@ -12,7 +12,7 @@ from harness.cross_fitting import FittedPolicy
 from harness.diagnostics.compatibility import check_views, harm_sentences
 from harness.diagnostics.draws import Curve, break_even, copies_curve, draw_curve
 from harness.diagnostics.probes import probe_aggregation
-from harness.diagnostics.redundancy import agreement, error_correlation, headroom, near_duplicates
+from harness.diagnostics.redundancy import agreement, ambiguity, error_correlation, headroom, near_duplicates
 from harness.evaluation import Evaluation, gains_over_first, score
 from harness.firewall import Examples
 from harness.policies.logits import ViewLogits
@@ -32,14 +32,21 @@ class Findings:
 
     Attributes:
         tables: to be kept with the record. warnings: sentences for people. numbers: by name, for the job as a whole.
+        of_policies: by policy, further numbers by their full names.
     """
 
     tables: tuple[Table, ...] = ()
     warnings: tuple[str, ...] = ()
     numbers: Mapping[str, float] = field(default_factory=dict)
+    of_policies: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def __add__(self, other: "Findings") -> "Findings":
-        return Findings(self.tables + other.tables, self.warnings + other.warnings, {**self.numbers, **other.numbers})
+        return Findings(
+            self.tables + other.tables,
+            self.warnings + other.warnings,
+            {**self.numbers, **other.numbers},
+            {**self.of_policies, **other.of_policies},
+        )
 
 
 def harm(views: Mapping[View, np.ndarray], examples: Examples, *, class_names: Sequence[str]) -> Findings:
@@ -74,22 +81,35 @@ def harm(views: Mapping[View, np.ndarray], examples: Examples, *, class_names: S
     )
 
 
+def duplicates(views: Mapping[View, np.ndarray]) -> Findings:
+    """Views that give the same logits, on validation: one of them would do."""
+    names = [view.name for view in views]
+    pairs = near_duplicates(ViewLogits(tuple(views.values())))
+    return Findings(
+        warnings=tuple(f"views {names[a]} and {names[b]} give the same logits: one would do" for a, b in pairs)
+    )
+
+
 def redundancy(views: Mapping[View, np.ndarray], examples: Examples) -> Findings:
-    """How much there is to gain, and how far the views say the same, on test."""
+    """How much there is to gain, and how far the views say the same, on test.
+
+    The parts of the mean of all views' probabilities are of its Brier score: members - ambiguity = ensemble.
+    """
     logits, names = ViewLogits(tuple(views.values())), [view.name for view in views]
-    found = headroom(logits, examples.labels)
+    found, parts = headroom(logits, examples.labels), ambiguity(logits, examples.labels)
     numbers = {
         "headroom/identity": found.identity,
         "headroom/best_view": found.best_single,
         "headroom/oracle": found.oracle,
+        "headroom/members_brier": parts.members,
+        "headroom/ambiguity": parts.ambiguity,
+        "headroom/ensemble_brier": parts.ensemble,
     }
-    same = [f"views {names[a]} and {names[b]} give the same logits: one would do" for a, b in near_duplicates(logits)]
     return Findings(
         tables=(
             _matrix("agreement", names, agreement(logits)),
             _matrix("error_correlation", names, error_correlation(logits, examples.labels)),
         ),
-        warnings=tuple(same),
         numbers=numbers,
     )
 
@@ -120,11 +140,23 @@ def curves(policies: Sequence[Policy], views: Mapping[View, np.ndarray], example
         curve = _curve(copies, support, views, examples, seed=seed)
         rest = (curve.limit, break_even(curve, identity), curve.level, curve.method)
         rows += [
-            (policy.name, float(n), mean, lower, upper, *rest)
+            (policy.name, "mean_probs", float(n), mean, lower, upper, *rest)
             for n, mean, lower, upper in zip(curve.ns, curve.mean, curve.lower, curve.upper, strict=True)
         ]
-    columns = ("policy", "copies", "accuracy", "lower", "upper", "limit", "break_even", "level", "method")
+    columns = ("policy", "aggregation", "copies", "accuracy", "lower", "upper", "limit", "break_even", "level",
+               "method")  # fmt: skip
     return Findings(tables=(Table("copies", columns, tuple(rows)),) if rows else ())
+
+
+def conformal_by_class(evaluation: Evaluation, class_names: Sequence[str]) -> Findings:
+    """How often the conformal sets of each policy hold the label, class by class, on test."""
+    rows = tuple(
+        (result.policy.name, method, name, None if np.isnan(share) else float(share))
+        for result in evaluation.results
+        for method, sets in result.conformal.items()
+        for name, share in zip(class_names, sets.class_coverage, strict=True)
+    )
+    return Findings(tables=(Table("conformal_by_class", ("policy", "method", "class", "coverage"), rows),))
 
 
 def view_seeds(evaluation: Evaluation) -> Findings:
@@ -148,7 +180,7 @@ def slices(
     rows: list[tuple[Cell, ...]] = []
     by_policy: dict[str, list[tuple[str, float, float, float]]] = {}
     for name, logits in views.items():
-        scored = score(evaluation.fitted, logits, examples[name], settings=evaluation.settings)
+        scored = score(evaluation.fitted, logits, examples[name], settings=evaluation.settings, report=False)
         for one, gain in zip(scored, gains_over_first(scored, settings=evaluation.settings), strict=True):
             found, accuracy = one.metrics, gain["accuracy"]
             corruption = name.partition("@")[2]
@@ -178,11 +210,22 @@ def slices(
                  "worst_gain_corruption", "mean_nll_calibrated"),
                 tuple(summary),
             ),
-        )
+        ),
+        of_policies={
+            policy: {
+                "corruptions/mean_accuracy": mean,
+                "corruptions/worst_accuracy": worst,
+                "corruptions/mean_gain": gain,
+                "corruptions/mean_nll_calibrated": nll,
+            }
+            for policy, mean, worst, _, gain, _, _, nll in summary
+        },
     )  # fmt: skip
 
 
-def _slice_summary(policy: str, found: Sequence[tuple[str, float, float, float]]) -> tuple[Cell, ...]:
+def _slice_summary(
+    policy: str, found: Sequence[tuple[str, float, float, float]]
+) -> tuple[str, float, float, str, float, float, str, float]:
     worst, worst_gain = min(found, key=lambda row: row[1]), min(found, key=lambda row: row[2])
     accuracy, gain, nll = (float(np.mean([row[place] for row in found])) for place in (1, 2, 3))
     return policy, accuracy, worst[1], worst[0], gain, worst_gain[2], worst_gain[0], nll

@@ -3,6 +3,7 @@
 import importlib
 import importlib.metadata
 import json
+import math
 import platform
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ import yaml
 from harness import __version__
 from harness.config import Checkpoint, Config
 from harness.cross_fitting import FittedPolicy
-from harness.evaluation import Evaluation, PolicyResult
+from harness.evaluation import GAINS, Evaluation, PolicyResult
 from harness.fingerprint import canonical
 from harness.metrics import reliability_bins
 from harness.model_source import ModelInfo
@@ -61,6 +62,7 @@ def make_record(
     evaluation: Evaluation,
     recommendation: Recommendation,
     numbers: Mapping[str, float],
+    of_policies: Mapping[str, Mapping[str, float]],
     warnings: Sequence[str],
     started: datetime,
     command: str,
@@ -77,7 +79,7 @@ def make_record(
         dataset=_dataset_record(dataset),
         model=_model_record(info),
         seed=config.seed,
-        policies=tuple(policy_record(result) for result in evaluation.results),
+        policies=tuple(policy_record(result, of_policies.get(result.policy.name, {})) for result in evaluation.results),
         recommendation=recommendation,
         command=public_uri(command),
         params=_params(config, dataset, info),
@@ -107,15 +109,15 @@ def _verdict_rule(evaluation: Evaluation) -> str:
     return verdict_rule(settings.criterion, tried=tried, level=settings.level) if tried else ""
 
 
-def policy_record(result: PolicyResult) -> PolicyRecord:
-    """A policy's numbers under their full names."""
+def policy_record(result: PolicyResult, more: Mapping[str, float]) -> PolicyRecord:
+    """A policy's numbers under their full names, and what was found beside the evaluation."""
     return PolicyRecord(
         name=result.policy.name,
         aggregation=result.policy.aggregation.label(),
         views=tuple(view.name for view in result.policy.views),
         view_keys=tuple(view.key for view in result.policy.views),
         passes=float(result.passes_per_image.mean()),
-        metrics=_metrics(result),
+        metrics={**_metrics(result), **more},
         temperature=result.temperature,
         verdict="" if result.policy == IDENTITY_POLICY else result.verdict,
     )
@@ -129,7 +131,8 @@ def _metrics(result: PolicyResult) -> dict[str, float]:
         metrics |= {f"gain/{name}": gain.value, f"gain/{name}_lower": gain.lower, f"gain/{name}_upper": gain.upper}
     for name, error in result.calibration.items():
         metrics |= {f"test/{name}_lower": error.lower, f"test/{name}_upper": error.upper}
-    for name, suffix in (("accuracy", "p_value"), ("nll_calibrated", "nll_calibrated_p_value")):
+    for name in GAINS:
+        suffix = "p_value" if name == "accuracy" else f"{name}_p_value"
         metrics |= {
             f"gain/{suffix}": result.p_values[name],
             f"gain/{suffix}_adjusted": result.p_values_adjusted[name],
@@ -180,9 +183,20 @@ def write_results(
 
 
 def fitted_spec(fitted: FittedPolicy) -> dict[str, Any]:
-    """A fitted policy as plain data: what it does, what it learned, its temperature."""
+    """A fitted policy as plain data: what it does, what it learned, its temperature, how its conformal sets are made.
+
+    A threshold is None where every set holds all classes.
+    """
     learned = canonical(fitted.fitted.parameters())
-    return {**fitted.policy.spec, "learned": learned, "temperature": fitted.temperature}
+    conformal = {
+        "thresholds": {
+            name: value if math.isfinite(value) else None for name, value in fitted.conformal.thresholds.items()
+        },
+        "temperature": fitted.conformal.temperature,
+        "learned": canonical(fitted.conformal.fitted.parameters()),
+        "randomised": fitted.conformal.randomised,
+    }
+    return {**fitted.policy.spec, "learned": learned, "temperature": fitted.temperature, "conformal": conformal}
 
 
 def config_text(config: Config) -> str:

@@ -8,10 +8,20 @@ import numpy as np
 from harness.blas import one_thread
 from harness.diagnostics.training_match import unseen
 from harness.evaluation import Evaluation, Settings, evaluate
-from harness.findings import Findings, curves, harm, probes, redundancy, slices, view_seeds
+from harness.findings import (
+    Findings,
+    conformal_by_class,
+    curves,
+    duplicates,
+    harm,
+    probes,
+    redundancy,
+    slices,
+    view_seeds,
+)
 from harness.firewall import Examples
 from harness.policies.policy import Policy, required_views
-from harness.search_findings import search_null, subset_tables
+from harness.search_findings import search_null, subset_tables, subsets_tried
 from harness.types import Dataset
 from harness.views import View
 
@@ -41,13 +51,12 @@ def judge(
     examples = {name: Examples(dataset.split(name).ids, dataset.split(name).labels) for name in dataset.evaluated}
     wanted = required_views(policies)
     views = {name: {view: logits[name, view] for view in wanted} for name in dataset.evaluated}
-    searched = subset_tables(policies, views, examples, settings=settings)
     evaluation = evaluate(
         policies,
         lambda split, view: logits[split, view],
         {name: examples[name] for name in ("validation", "test")},
         settings=settings,
-        tried=searched.tried,
+        tried=subsets_tried(policies),
         advance=advance,
     )
     test, validation = views["test"], views["validation"]
@@ -55,11 +64,13 @@ def judge(
     findings = (
         harm(validation, examples["validation"], class_names=dataset.test.class_names)
         + Findings(warnings=unseen(wanted, **seen, size=input_size))
+        + duplicates(validation)
         + redundancy(test, examples["test"])
         + probes(evaluation.fitted, test, seed=settings.seed)
         + curves(policies, test, examples["test"], seed=settings.seed)
         + view_seeds(evaluation)
-        + searched.findings
+        + conformal_by_class(evaluation, dataset.test.class_names)
+        + subset_tables(policies, views, examples, settings=settings)
         + search_null(evaluation, test, examples["test"])
     )
     if dataset.slices:

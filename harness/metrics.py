@@ -12,7 +12,6 @@ from harness.rejection import aurc, auroc_errors, risk_at, risk_coverage
 from harness.reliability import (
     BINS,
     ReliabilityBins,
-    brier_decomposition,
     calibration_error,
     equal_mass_edges,
     equal_width_edges,
@@ -135,7 +134,7 @@ def summary(scores: ExampleScores) -> dict[str, float]:
     if scores.top5_correct is not None:
         named["top5_accuracy"] = top5_accuracy(scores)
     named |= {"nll": nll(scores), "brier": brier(scores), "ece": expected_calibration_error(scores)}
-    return named | {"ece_equal_mass": equal_mass_calibration_error(scores)} | _of_rejection(scores) | _of_brier(scores)
+    return named | {"ece_equal_mass": equal_mass_calibration_error(scores)} | _of_rejection(scores)
 
 
 def _of_rejection(scores: ExampleScores) -> dict[str, float]:
@@ -143,12 +142,3 @@ def _of_rejection(scores: ExampleScores) -> dict[str, float]:
     detection = auroc_errors(scores.confidence, scores.correct)
     defined = {} if np.isnan(detection) else {"auroc_errors": detection}
     return {"aurc": aurc(risks), "risk_at_80": risk_at(risks, 0.8)} | defined
-
-
-def _of_brier(scores: ExampleScores) -> dict[str, float]:
-    parts = brier_decomposition(scores.confidence, scores.correct, edges=equal_width_edges())
-    return {
-        "brier_reliability": parts.reliability,
-        "brier_resolution": parts.resolution,
-        "brier_uncertainty": parts.uncertainty,
-    }

@@ -25,9 +25,10 @@ HEADLINES = {
     "undecided": "Undecided: the gain of {policy} may be chance",
 }
 STYLES = {"ship": "green", "do not ship": "cyan", "undecided": "yellow"}
+VERDICT_WIDTH = 112  # of the terminal, from which on the verdict of each row is shown
 WARNINGS = 5  # shown; the record holds all
 FACTS = ("verdict", "aggregation", "views", "temperature")
-PREFIXES = ("test/", "gain/", "cost/", "validation/", "optimism/", "conformal/")
+PREFIXES = ("test/", "gain/", "cost/", "validation/", "optimism/", "corruptions/", "conformal/")
 
 
 @dataclass(frozen=True)
@@ -120,11 +121,27 @@ def recommendation_numbers(record: JobRecord) -> str:
     return f"{' → '.join(policies)}: test accuracy {accuracy} %, {price}"
 
 
+def corruption_numbers(record: JobRecord) -> list[str]:
+    """The chosen policy and identity on corrupted copies of test, where there are any, in one line."""
+    chosen, identity = record.policy(record.recommendation.policy), record.policy(IDENTITY)
+    mean = _metric(identity, "corruptions/mean_accuracy")
+    if math.isnan(mean):
+        return []
+    best = max(record.policies, key=lambda policy: _metric(policy, "corruptions/mean_gain"))
+    copies = sum("@" in name for name in record.dataset.splits)
+    return [
+        f"on {copies} corrupted copies of test: identity {percent(mean)} % in the mean, {chosen.name} "
+        f"{points(_metric(chosen, 'corruptions/mean_gain'))} points, most gains {best.name} "
+        f"{points(_metric(best, 'corruptions/mean_gain'))} (tables/corruptions*.csv)"
+    ]
+
+
 def render_recommendation(record: JobRecord, console: Console) -> None:
     """Print the recommendation: the answer, the numbers, the reason, the rule, and the warnings."""
     choice = record.recommendation
     lines = [
         Text(recommendation_numbers(record)),
+        *(Text(line) for line in corruption_numbers(record)),
         Text(choice.reason),
         Text(choice.rule, style="dim"),
     ]
@@ -160,7 +177,9 @@ def render_leaderboard(record: JobRecord, console: Console, *, limit: int | None
         style = STYLES[record.recommendation.verdict] if chosen in mark else ""
         table.add_row(mark, Text(policy.name), *(column.cell(policy) for column in columns), style=style)
     console.print(table)
-    console.print(Text(_caption(record, len(policies), chosen=chosen, reference=reference), style="dim"))
+    wide = console.width >= VERDICT_WIDTH
+    caption = _caption(record, len(policies), chosen=chosen, reference=reference, wide=wide)
+    console.print(Text(caption, style="dim"))
 
 
 def markdown_note(record: JobRecord, *, limit: int = 10) -> str:
@@ -174,6 +193,7 @@ def markdown_note(record: JobRecord, *, limit: int = 10) -> str:
     count = record.dataset.splits["test"].count
     parts = [
         f"**{recommendation_headline(record)}** – {recommendation_numbers(record)}",
+        *corruption_numbers(record),
         choice.reason,
         f"*{record.question}*",
         _markdown_table(record, shown(record, limit=limit)),
@@ -248,17 +268,17 @@ def _columns(record: JobRecord) -> Sequence[Column]:
         Column("passes", passes_text),
         Column("accuracy %", lambda policy: percent(_metric(policy, "test/accuracy"))),
         *top5,
-        Column(f"gain, points [{record.level:.0%}]", gain_text),
+        Column(f"gain, points [{record.level:.0%}]", gain_text, 70),
         Column("corrected/\ncorrupted", corrected_text, 100),
-        Column("p adj.", p_text, 88),
-        Column("NLL cal.", lambda policy: f"{_metric(policy, 'test/nll_calibrated'):.4f}"),
+        Column("p adj.,\naccuracy", p_text, 96),
+        Column("NLL cal.", lambda policy: f"{_metric(policy, 'test/nll_calibrated'):.4f}", 80),
         Column("optimism", lambda policy: f"{_metric(policy, 'optimism/nll_calibrated'):+.4f}", 124),
         Column("ECE %", lambda policy: percent(_metric(policy, "test/ece")), 140),
-        Column("verdict", verdict_text, 112),
+        Column("verdict", verdict_text, VERDICT_WIDTH),
     ]
 
 
-def _caption(record: JobRecord, rows: int, *, chosen: str, reference: str) -> str:
+def _caption(record: JobRecord, rows: int, *, chosen: str, reference: str, wide: bool) -> str:
     count = record.dataset.splits["test"].count
     total = len(record.policies)
     which = f"{rows} of {total} policies" if rows < total else f"{total} policies"
@@ -266,7 +286,8 @@ def _caption(record: JobRecord, rows: int, *, chosen: str, reference: str) -> st
     if record.recommendation.policy == IDENTITY:
         marks = f"{chosen}{reference} identity, chosen on validation"
     caption = f"{marks}   test split, N = {count}, by calibrated NLL   {which}"
-    return f"{caption}\n{record.verdict_rule}" if record.verdict_rule else caption
+    more = "" if rows == total else ", all of them in leaderboard.csv"
+    return f"{caption}{more}\n{record.verdict_rule}" if wide and record.verdict_rule else f"{caption}{more}"
 
 
 def _markdown_table(record: JobRecord, policies: Sequence[PolicyRecord]) -> str:

@@ -30,7 +30,7 @@ from harness.judgement import judge
 from harness.model_source import ModelInfo, ModelSource, load_model
 from harness.plan import Plan, engine_label, logit_key, make_plan, required_passes
 from harness.policies.policy import Policy, required_views
-from harness.record_files import RECORD, read_record
+from harness.record_files import PREDICTIONS, RECORD, read_record
 from harness.records import JobRecord
 from harness.selection import choose
 from harness.store import INFERENCE_VERSION, LogitStore
@@ -40,7 +40,7 @@ from harness.types import Dataset
 from harness.views import View
 
 ALONE_TOLERANCE = 1e-3  # float rounding stays a hundred times below it
-EVALUATION_VERSION = 3  # raise by hand when a change of our code changes metrics
+EVALUATION_VERSION = 4  # raise by hand when a change of our code changes metrics
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def prepare(config: Config) -> Job:
 
 def finished_record(folder: Path) -> JobRecord | None:
     """The record of a job that is done; a damaged one, or one of another version, is set aside and counts as none."""
-    if not (folder / RECORD).exists():
+    if not all((folder / name).exists() for name in (RECORD, PREDICTIONS)):
         return None
     try:
         return read_record(folder)
@@ -172,6 +172,7 @@ def run(config: Config, *, console: Console, command: str, sweep: str | None = N
     job = prepare(config)
     _say(console, job.notes)
     # Said now rather than after the training.
+    job.settings.folds.require(len(job.dataset.validation))
     make_folder(job.store.root)
     make_folder(job.folder)
     # The lock dies with its owner; a second process that asks for the same job waits, then finds it done.
@@ -208,6 +209,7 @@ def run(config: Config, *, console: Console, command: str, sweep: str | None = N
             evaluation=evaluation,
             recommendation=choose(evaluation.results, criterion=config.evaluation.criterion),
             numbers={**costs, **findings.numbers},
+            of_policies=findings.of_policies,
             warnings=(*job.warnings, *_company(costs), *findings.warnings),
             started=started,
             command=command,

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,26 +14,19 @@ from harness.policies.linear_temperatures import criterion_scores
 from harness.policies.logits import ViewLogits
 from harness.policies.policy import Policy
 from harness.policies.subset_gains import subset_gains
-from harness.policies.subsets import SubsetTable, percentile, random_subset_null, search_subsets
+from harness.policies.subsets import SubsetTable, percentile, random_subset_null, search_subsets, subsets
 from harness.policies.weighted import WeightedMean
 from harness.records import Cell, Table
 from harness.significance import holm
-from harness.types import Estimate
 from harness.views import View
 
 NULL_SUBSETS = 200
 
 
-@dataclass(frozen=True)
-class Searched:
-    """What exhaustive searches have looked at.
-
-    Attributes:
-        findings: a table for each search. tried: policies in all of them, for the correction of the others.
-    """
-
-    findings: Findings = Findings()  # noqa: RUF009 - frozen
-    tried: int = 0
+def subsets_tried(policies: Sequence[Policy]) -> int:
+    """How many policies the job's searches look at, for the correction of all others."""
+    searches = _searches(policies).values()
+    return sum(len(family) for policy, size in searches for family in subsets(len(policy.views), up_to=size))
 
 
 def subset_tables(
@@ -43,7 +35,7 @@ def subset_tables(
     examples: Mapping[str, Examples],
     *,
     settings: Settings,
-) -> Searched:
+) -> Findings:
     """For each entry that searches subsets, a table of all of them: chosen on validation, told on test.
 
     Args:
@@ -57,17 +49,16 @@ def subset_tables(
         name: _search(policy, size, views["validation"], examples["validation"])
         for name, (policy, size) in searches.items()
     }
-    tried = sum(map(len, tables.values()))
+    tried = subsets_tried(policies) + len(policies) - 1
     rows = [
-        _table(name, tables[name], policy, views["test"], examples["test"],
-               settings=settings, tried=tried + len(policies) - 1)
+        _table(name, tables[name], policy, views["test"], examples["test"], settings=settings, tried=tried)
         for name, (policy, _) in searches.items()
-    ]  # fmt: skip
-    return Searched(Findings(tables=tuple(rows)), tried)
+    ]
+    return Findings(tables=tuple(rows))
 
 
 def search_null(evaluation: Evaluation, views: Mapping[View, np.ndarray], examples: Examples) -> Findings:
-    """Where each searched mean of probabilities stands among random subsets of as many of the same views, on test."""
+    """Where each searched mean stands among means, in its space, of random subsets of as many of its views, on test."""
     rows: list[tuple[Cell, ...]] = []
     criterion = evaluation.settings.criterion
     for one in evaluation.fitted:
@@ -78,7 +69,7 @@ def search_null(evaluation: Evaluation, views: Mapping[View, np.ndarray], exampl
         size = sum(weight != 0 for weight in found.weights)
         null = random_subset_null(
             logits, examples.labels, size=size, subsets=NULL_SUBSETS, seed=evaluation.settings.seed,
-            criterion=criterion,
+            criterion=criterion, space=found.space,
         )  # fmt: skip
         searched = WeightedMeans(found.space, np.array([found.weights]))
         score = float(criterion_scores(searched, logits, labels=examples.labels, criterion=criterion)[0])
@@ -137,8 +128,8 @@ def _table(
             float(table.temperatures[place]),
             float(gains.accuracy[place]),
             float(gains.nll_calibrated[place]),
-            *_ends(gains.accuracy_gains[place]),
-            *_ends(gains.nll_calibrated_gains[place]),
+            *gains.accuracy_gains[place].ends,
+            *gains.nll_calibrated_gains[place].ends,
             float(gains.p_values[place]),
             adjusted[place],
             place in front,
@@ -150,7 +141,3 @@ def _table(
                "nll_calibrated_gain_lower", "nll_calibrated_gain_upper", "p_value", "p_value_adjusted",
                "front")  # fmt: skip
     return Table(f"subsets_{name}", columns, rows)
-
-
-def _ends(estimate: Estimate) -> tuple[float, float, float]:
-    return estimate.value, estimate.lower, estimate.upper

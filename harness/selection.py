@@ -36,6 +36,9 @@ class Candidate(Protocol):
     def passes(self) -> float: ...  # noqa: D102
 
     @property
+    def test_passes(self) -> float: ...  # noqa: D102
+
+    @property
     def gains(self) -> Mapping[str, Estimate]: ...  # noqa: D102
 
     @property
@@ -114,11 +117,24 @@ def verdict_rule(criterion: str, *, tried: int, level: float) -> str:
     )
 
 
-def _verdict(chosen: Candidate, criterion: str) -> Verdict:
-    accuracy, gain = chosen.gains["accuracy"], chosen.gains[criterion]
-    if chosen.policy.name == IDENTITY_POLICY.name or accuracy.upper < 0 or gain.upper < 0:
+def verdict_by_intervals(gains: Mapping[str, Estimate], *, criterion: str) -> Verdict:
+    """The verdict on one policy looked at alone: by the intervals of its gains over identity, as they are.
+
+    Args:
+        gains: of accuracy and of the criterion, positive is better.
+        criterion: what counts.
+    """
+    accuracy, gain = gains["accuracy"], gains[criterion]
+    # A gain of nothing at all, on no resample, is no chance finding: the policy does what identity does.
+    if accuracy.upper < 0 or gain.upper < 0 or gain.lower == gain.upper == 0:
         return "do not ship"
     return "ship" if gain.lower > 0 else "undecided"
+
+
+def _verdict(chosen: Candidate, criterion: str) -> Verdict:
+    if chosen.policy.name == IDENTITY_POLICY.name:
+        return "do not ship"
+    return verdict_by_intervals(chosen.gains, criterion=criterion)
 
 
 def _rule(criterion: str) -> str:
@@ -146,7 +162,7 @@ def _reason(chosen: Candidate, criterion: str) -> str:
         gained.append(f"{name} gain {gain.value:+.4f} nats [{gain.lower:+.4f}, {gain.upper:+.4f}]")
     return (
         f"{chosen.policy.name} over identity on test: {', '.join(gained)} ({accuracy.level:.0%} intervals), "
-        f"for {cost_text(chosen.passes)}; McNemar p after Holm {_p(chosen.p_values_adjusted['accuracy'])}."
+        f"for {cost_text(chosen.test_passes)}; McNemar p after Holm {_p(chosen.p_values_adjusted['accuracy'])}."
     )
 
 

@@ -187,6 +187,11 @@ class Estimate:
     level: float = 0.95
     method: str = "paired bootstrap, percentile"
 
+    @property
+    def ends(self) -> tuple[float, float, float]:
+        """The value and the interval: value, lower, upper."""
+        return self.value, self.lower, self.upper
+
     def __post_init__(self) -> None:
         if not self.lower <= self.upper:
             raise ValueError(f"an interval needs lower <= upper, got {self.lower} > {self.upper}")

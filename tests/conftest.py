@@ -135,6 +135,8 @@ def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     for name in ("HARNESS_STORE", "MLFLOW_TRACKING_URI", "NO_COLOR", "FORCE_COLOR", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
     showwarning, on_sigterm = warnings.showwarning, signal.getsignal(signal.SIGTERM)
+    # A shell starts its background jobs with SIGINT ignored.
+    on_sigint = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def call(*arguments: str) -> Answer:
         capsys.readouterr()
@@ -146,6 +148,7 @@ def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     yield call
     warnings.showwarning = showwarning
     signal.signal(signal.SIGTERM, on_sigterm)
+    signal.signal(signal.SIGINT, on_sigint)
 
 
 def tiny_arrays(seed: int = 0) -> dict[str, np.ndarray]:

@@ -185,7 +185,9 @@ def test_what_cannot_be_paired_is_refused(write: WriteJob, make_job: Callable[..
         "net-0 and net-1 have different test images: they cannot be paired": write(
             1, folder="a", dataset=replace(record.dataset, splits=splits)
         ),
-        r"net-0 and net-1 differ in policies \(policy_2\): run them with one tta": write(1, folder="b", gains=(0.02,)),
+        r"net-0 and net-1 differ in policies \(policy_2\): name the folders of one tta, or --sweep ID": write(
+            1, folder="b", gains=(0.02,)
+        ),
         r"net-0 and net-1 differ in policies \(policy_2\)": write(1, folder="c", policies=other_policy),
         "two jobs of digits and net have seed 0: name the folders of one": write(0, folder="d"),
         r"expected the configuration of a job in .*config\.yaml": write(1, folder="e"),
@@ -252,9 +254,9 @@ def test_the_table_fits_a_narrow_terminal(harness: Any, write: WriteJob) -> None
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("combine", "expected finished jobs to combine, got none"),
+        ("combine", "expected jobs that differ in their training seed alone, got 0"),
         ("combine nowhere", "expected a finished job in nowhere"),
-        ("combine --study nothing", "got none"),
+        ("combine --study nothing", "got 0 that do not"),
         ("combine evaluation.levl=0.9", "did you mean evaluation.level"),
         ("combine --stdy x", "unexpected argument"),
     ],

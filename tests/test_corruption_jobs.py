@@ -57,7 +57,10 @@ def test_a_copy_costs_each_view_once_more_and_then_nothing(harness: Any, tiny: t
     assert run(harness, *tiny, POLICIES, *NOISE)[0] == 0
     assert run(harness, *tiny, POLICIES, "corruption=[gaussian_noise,fog]", "severity=[3,1]")[0] == 3 * VIEWS
     # What is chosen and reported does not know of the copies.
-    assert (record.policies, record.recommendation) == (before.policies, before.recommendation)
+    assert record.recommendation == before.recommendation
+    for one, other in zip(record.policies, before.policies, strict=True):
+        assert other.metrics.items() <= one.metrics.items()
+        assert {name.split("/")[0] for name in one.metrics.keys() - other.metrics.keys()} == {"corruptions"}
 
 
 def test_the_tables_by_another_library(harness: Any, tiny: tuple[str, ...]) -> None:

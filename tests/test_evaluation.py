@@ -128,7 +128,12 @@ def test_metrics_agree_with_scikit_learn(evaluated: Evaluation) -> None:
         assert metrics["nll"] == pytest.approx(log_loss(LABELS[split], probs, labels=classes), rel=1e-9)
     after = special.softmax(np.log(probs) / result.temperature, axis=1)
     assert result.test["nll_calibrated"] == pytest.approx(log_loss(LABELS["test"], after, labels=classes), rel=1e-9)
-    assert set(result.test) - set(result.validation) == {"nll_calibrated_paper", "classwise_ece"}
+    assert set(result.test) - set(result.validation) == {
+        "nll_calibrated_paper", "classwise_ece", "brier_reliability", "brier_resolution", "brier_uncertainty",
+        "brier_within_bins",
+    }  # fmt: skip
+    parts = [result.test[f"brier_{name}"] for name in ("reliability", "uncertainty", "within_bins")]
+    assert sum(parts) - result.test["brier_resolution"] == pytest.approx(result.test["brier"], rel=1e-9)
 
 
 def test_the_temperature_is_that_of_validation(evaluated: Evaluation) -> None:
@@ -339,9 +344,14 @@ def test_another_split_is_scored_with_what_was_fitted(evaluated: Evaluation) -> 
     splits = examples()
     logits = view_logits(POLICIES, source, "test", splits["test"])
     scored = score(evaluated.fitted, logits, splits["test"], settings=evaluated.settings)
+    brief = score(evaluated.fitted, logits, splits["test"], settings=evaluated.settings, report=False)
     gains = gains_over_first(scored, settings=evaluated.settings)
-    for one, gain, result in zip(scored, gains, evaluated.results, strict=True):
+    for one, result in zip(scored, evaluated.results, strict=True):
         assert one.metrics == result.test
+    for one, result in zip(brief, evaluated.results, strict=True):
+        assert one.metrics.items() <= result.test.items()
+        assert (one.reported, one.conformal) == ({}, {})
+    for gain, result in zip(gains, evaluated.results, strict=True):
         assert gain == result.gains
 
 
@@ -367,3 +377,18 @@ def test_no_code_path_gives_test_labels_to_what_fits(monkeypatch: pytest.MonkeyP
     np.testing.assert_array_equal(given.labels, LABELS["validation"])
     assert isinstance(views, dict)
     assert {len(array) for array in views.values()} == {COUNTS["validation"]}
+
+
+def test_a_search_that_ends_at_identity_is_identity() -> None:
+    """It has identity's temperature, gains exactly nothing, and no p-value finds it."""
+
+    def bad(split: str, view: View) -> np.ndarray:
+        return STORED[split, view if view == IDENTITY else VFLIP]
+
+    policies = [Policy("gps", VIEWS, named("gps", budget=1)), Policy("subset", VIEWS, named("best_subset", size=1))]
+    found = evaluate(policies, bad, examples(), settings=FAST)
+    for result in found.results[1:]:
+        assert result.fitted.fitted.parameters()["weights"] == [1.0, 0.0, 0.0, 0.0]
+        assert result.temperature == pytest.approx(found.identity.temperature, rel=1e-9)
+        assert {gain.ends for gain in result.gains.values()} == {(0.0, 0.0, 0.0)}
+        assert set(result.p_values.values()) == {1.0}

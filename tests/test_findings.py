@@ -14,7 +14,7 @@ from sklearn.metrics import accuracy_score, log_loss
 
 from harness.cross_fitting import Folds
 from harness.evaluation import Evaluation, Settings, evaluate
-from harness.findings import Findings, curves, harm, probes, redundancy, slices, view_seeds
+from harness.findings import Findings, curves, duplicates, harm, probes, redundancy, slices, view_seeds
 from harness.firewall import Examples
 from harness.policies.augtta import AugTTA
 from harness.policies.base import Fixed
@@ -88,7 +88,12 @@ def test_headroom_agreement_and_shared_errors_by_hand() -> None:
     """Identity is right on 1 of 4, the mirror image on 2, either on 3; they agree on one."""
     views = {IDENTITY: saying([0, 1, 1, 1]), HFLIP: saying([2, 0, 1, 2])}
     found = redundancy(views, examples([0, 0, 0, 2]))
-    assert found.numbers == {"headroom/identity": 0.25, "headroom/best_view": 0.5, "headroom/oracle": 0.75}
+    parts = {name.removeprefix("headroom/"): value for name, value in found.numbers.items()}
+    assert (parts["identity"], parts["best_view"], parts["oracle"]) == (0.25, 0.5, 0.75)
+    assert parts["ensemble_brier"] == pytest.approx(parts["members_brier"] - parts["ambiguity"])
+    probs = np.stack([np.exp(z) / np.exp(z).sum(axis=1, keepdims=True) for z in views.values()]).astype(np.float64)
+    truth = np.eye(probs.shape[2])[[0, 0, 0, 2]]
+    assert parts["members_brier"] == pytest.approx(((probs - truth) ** 2).sum(axis=2).mean())
     assert [list(row.values()) for row in rows(found, "agreement")] == [
         ["identity", 1.0, 0.25],
         ["horizontal_flip", 0.25, 1.0],
@@ -101,7 +106,7 @@ def test_headroom_agreement_and_shared_errors_by_hand() -> None:
 def test_views_that_say_the_same_are_named() -> None:
     """Two views with the same logits are one that is paid for twice."""
     views = {IDENTITY: saying([0, 1]), HFLIP: saying([1, 1]), VFLIP: saying([1, 1])}
-    found = redundancy(views, examples([0, 1]))
+    found = duplicates(views)
     assert found.warnings == ("views horizontal_flip and vertical_flip give the same logits: one would do",)
 
 

@@ -35,7 +35,7 @@ def test_every_file_is_there(folder: Path) -> None:
         "config.yaml", "environment.txt", "leaderboard.csv", "predictions.parquet", "record.json", "fitted.json",
         "plots", "plots/accuracy_passes.png", "plots/gains.png", "plots/reliability.png",
         "tables", "tables/views.csv", "tables/views_by_class.csv", "tables/agreement.csv",
-        "tables/error_correlation.csv", "tables/copies.csv",
+        "tables/error_correlation.csv", "tables/copies.csv", "tables/conformal_by_class.csv",
     }  # fmt: skip
 
 

@@ -101,7 +101,7 @@ def test_perfect_and_worst_predictions() -> None:
     assert set(right.values()) == {0.0}
     wrong = summary(example_scores(predictions_of([[1.0, 0.0], [0.0, 1.0]], [1, 0])))
     assert (wrong["accuracy"], wrong["brier"], wrong["ece"], wrong["ece_equal_mass"]) == (0.0, 2.0, 1.0, 1.0)
-    assert (wrong["aurc"], wrong["risk_at_80"], wrong["brier_reliability"]) == (1.0, 1.0, 1.0)
+    assert (wrong["aurc"], wrong["risk_at_80"]) == (1.0, 1.0)
     assert wrong["nll"] == np.inf
     assert "auroc_errors" not in right.keys() | wrong.keys()
 
@@ -111,23 +111,18 @@ def test_every_logged_name() -> None:
     found = summary(example_scores(random_predictions()))
     assert set(found) == {
         "accuracy", "top5_accuracy", "nll", "brier", "ece", "ece_equal_mass", "aurc", "risk_at_80", "auroc_errors",
-        "brier_reliability", "brier_resolution", "brier_uncertainty",
     }  # fmt: skip
     assert np.isfinite(list(found.values())).all()
 
 
-def test_rejection_and_brier_parts_agree_with_their_definitions() -> None:
-    """Sorting by hand, scikit-learn's area, and the Brier score of confidence after binning."""
+def test_rejection_agrees_with_its_definitions() -> None:
+    """Sorting by hand, and scikit-learn's area."""
     scores = example_scores(random_predictions())
     found, order = summary(scores), np.argsort(-scores.confidence)
     wrong = ~scores.correct[order]
     assert found["risk_at_80"] == pytest.approx(wrong[:400].mean())
     assert found["aurc"] == pytest.approx((np.cumsum(wrong) / np.arange(1, 501)).mean(), rel=1e-12)
     assert found["auroc_errors"] == pytest.approx(roc_auc_score(~scores.correct, -scores.confidence), abs=1e-12)
-    where = np.minimum(np.ceil(scores.confidence * 15).astype(int) - 1, 14)
-    binned = reliability_bins(scores).confidence[where]
-    parts = found["brier_reliability"] - found["brier_resolution"] + found["brier_uncertainty"]
-    assert parts == pytest.approx(np.mean((binned - scores.correct) ** 2), rel=1e-12)
 
 
 def test_equal_mass_error_is_a_sum_over_slices_of_the_sorted() -> None:

@@ -21,7 +21,7 @@ from harness.policies.policy import Policy, with_identity
 from harness.policies.votes import Vote
 from harness.policies.weighted import WeightedMean
 from harness.records import Cell
-from harness.search_findings import search_null, subset_tables
+from harness.search_findings import search_null, subset_tables, subsets_tried
 from harness.transforms.flips import HorizontalFlip, VerticalFlip
 from harness.transforms.geometric import Shift
 from harness.views import IDENTITY, View
@@ -73,7 +73,7 @@ def table_of(findings: Findings, name: str) -> list[dict[str, Cell]]:
 @pytest.fixture(scope="module")
 def rows() -> list[dict[str, Cell]]:
     """The table of the search over four views."""
-    return table_of(subset_tables(POLICIES, LOGITS, EXAMPLES, settings=SETTINGS).findings, "subsets_mine")
+    return table_of(subset_tables(POLICIES, LOGITS, EXAMPLES, settings=SETTINGS), "subsets_mine")
 
 
 def used(row: Mapping[str, Cell]) -> tuple[View, ...]:
@@ -144,15 +144,14 @@ def test_calibrated_nll_on_test_takes_the_temperature_from_validation(rows: list
 
 def test_the_number_tried_enters_every_correction(rows: list[dict[str, Cell]]) -> None:
     """Holm over all subsets and the job's other policies, in the table and in the leaderboard alike."""
-    found = subset_tables(POLICIES, LOGITS, EXAMPLES, settings=SETTINGS)
-    assert found.tried == TRIED
+    assert subsets_tried(POLICIES) == TRIED
     everything = TRIED + len(POLICIES) - 1
     # Those whose p is not in this table count as if it were one.
     p_values = [float(row["p_value"] or 0) for row in rows]
     expected = multipletests([*p_values, *[1.0] * (everything - TRIED)], method="holm")[1][:TRIED]
     assert [row["p_value_adjusted"] for row in rows] == pytest.approx(expected.tolist(), rel=1e-12)
     assert min(expected) < 1
-    evaluation = evaluated(POLICIES, tried=found.tried)
+    evaluation = evaluated(POLICIES, tried=subsets_tried(POLICIES))
     assert evaluation.tried == everything
     p_values = [result.p_values["accuracy"] for result in evaluation.results[1:]]
     expected = multipletests([*p_values, *[1.0] * TRIED], method="holm")[1][: len(p_values)]
@@ -193,11 +192,11 @@ def test_the_front_is_the_best_of_each_size_where_more_passes_pay(rows: list[dic
 def test_one_table_for_each_set_of_views(policies: Sequence[Policy], names: list[str]) -> None:
     """Named after the entry, up to its largest size, whatever the order; a job without a search has none."""
     found = subset_tables(with_identity(policies), LOGITS, EXAMPLES, settings=SETTINGS)
-    assert [table.name for table in found.findings.tables] == names
-    assert found.tried == sum(len(table.rows) for table in found.findings.tables)
+    assert [table.name for table in found.tables] == names
+    assert subsets_tried(with_identity(policies)) == sum(len(table.rows) for table in found.tables)
     if names:
         largest = max(one.aggregation.size for one in policies if isinstance(one.aggregation, BestSubset))
-        assert max(float(row["passes"] or 0) for row in table_of(found.findings, names[0])) == largest
+        assert max(float(row["passes"] or 0) for row in table_of(found, names[0])) == largest
 
 
 def test_luck_of_as_many_views_by_hand() -> None:

@@ -30,6 +30,11 @@ class Result:
         return float(len(self.policy.views))
 
     @property
+    def test_passes(self) -> float:
+        """The same."""
+        return self.passes
+
+    @property
     def p_values_adjusted(self) -> Mapping[str, float]:
         """Of accuracy."""
         return {"accuracy": 0.5}

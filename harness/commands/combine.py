@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from harness.combination import Combination, CombinedPolicy, combine, find_jobs
+from harness.combination import Combination, CombinedPolicy, combine, find_jobs, seeds_apart
 from harness.compose import compose
 from harness.record_files import write_table
 from harness.records import IDENTITY
@@ -24,11 +24,16 @@ def main(options: argparse.Namespace, overrides: Sequence[str]) -> int:
     given = [word for word in options.folders if "=" in word and not Path(word).exists()]
     folders = [Path(word) for word in options.folders if word not in given]
     config = compose([*given, *overrides])
+    groups = [folders]
     if not folders:
-        folders = find_jobs(Path(config.output), study=options.of_study, sweep=options.sweep)
-    node, console = config.evaluation, Console()
-    for found in combine(folders, resamples=node.resamples, seed=node.seed, level=node.level):
-        target = Path(config.output) / "combined"
+        groups = seeds_apart(find_jobs(Path(config.output), study=options.of_study, sweep=options.sweep))
+    node, console, target = config.evaluation, Console(), Path(config.output) / "combined"
+    together = [
+        found
+        for group in groups
+        for found in combine(group, resamples=node.resamples, seed=node.seed, level=node.level)
+    ]
+    for found in together:
         for table in (found.table(), found.ledger_table()):
             write_table(target, table)
         _print(found, console, rows=None if options.all else ROWS, level=node.level)
@@ -49,9 +54,12 @@ def _print(found: Combination, console: Console, *, rows: int | None, level: flo
     console.print(table)
     caption = (
         f"{len(found.policies[:rows])} of {len(found.policies)} policies, by calibrated NLL on test; intervals: "
-        f"{found.policies[0].gains['accuracy'].method}; seed %: share of the gain's variance that comes from the "
-        "training seed"
+        f"{found.policies[0].gains['accuracy'].method}"
     )
+    if any(column.heading.startswith("seed") for column in columns):
+        caption += "; seed %: share of the gain's variance that comes from the training seed"
+    else:
+        caption += "; a wider terminal, or the table, shows gains in NLL and verdicts"
     console.print(Text(caption, style="dim"))
 
 

@@ -48,13 +48,23 @@ class Gps(Aggregation):
 
     def fit(self, logits: ViewLogits, labels: np.ndarray) -> GreedyMean:
         """The weighted mean of probabilities that the search ends with."""
-        chosen = greedy_path(logits, labels, steps=self.budget, criterion=self.criterion)
+        # Searches of several budgets over the same logits are one search: each goes on where another one ended.
+        known: tuple[int, ...] = logits.memo.get((self.kind, self.criterion), ())
+        if len(known) < self.budget:
+            known = greedy_path(logits, labels, steps=self.budget, criterion=self.criterion, start=known)
+            logits.memo[self.kind, self.criterion] = known
+        chosen = known[: self.budget]
         counts = np.bincount(chosen, minlength=len(logits))
         return GreedyMean("probs", tuple((counts / self.budget).tolist()), chosen)
 
 
 def greedy_path(
-    logits: ViewLogits, labels: np.ndarray, *, steps: int, criterion: Criterion = "nll_calibrated"
+    logits: ViewLogits,
+    labels: np.ndarray,
+    *,
+    steps: int,
+    criterion: Criterion = "nll_calibrated",
+    start: tuple[int, ...] = (),
 ) -> tuple[int, ...]:
     """The views `[steps]` that the search chooses, in order; each beginning is the policy for that many steps.
 
@@ -65,11 +75,12 @@ def greedy_path(
         logits: [V, N, C] of validation, finite.
         labels: `[N]` int64 in [0, C).
         steps: at least 1.
+        start: the first steps, where they are known already.
         criterion: larger accuracy, smaller NLL, or smaller NLL after the temperature that suits each candidate.
     """
-    counts, chosen = np.zeros(len(logits), np.int64), list[int]()
+    counts, chosen = np.bincount(np.array(start, np.int64), minlength=len(logits)).astype(np.int64), list(start)
     temperatures: np.ndarray | None = None
-    for _ in range(steps):
+    for _ in range(steps - len(start)):
         candidates = _Extensions(counts)
         if criterion == "nll_calibrated":
             # A step changes temperatures little: those of the last one save passes over the logits.

@@ -136,8 +136,9 @@ def random_subset_null(
     subsets: int = 200,
     seed: int = 0,
     criterion: Criterion = "nll_calibrated",
+    space: Space = "probs",
 ) -> np.ndarray:
-    """How good means of probabilities over random subsets of views are: what a search has to beat to be worth it.
+    """How good means over random subsets of views are: what a search has to beat to be worth it.
 
     Subsets are drawn without replacement and each is used once; where there are no more than asked for, all are used.
 
@@ -148,6 +149,7 @@ def random_subset_null(
         subsets: how many.
         seed: of the draws.
         criterion: what `scores` are.
+        space: what the mean is of.
 
     Returns:
         `[subsets]` float64, larger is better: the accuracy, or minus the mean NLL in nats, calibrated in-sample.
@@ -158,7 +160,7 @@ def random_subset_null(
     if not 1 <= size <= len(logits) or subsets < 1:
         raise ValueError(f"expected a size from 1 to {len(logits)} and at least one subset, got {size} and {subsets}")
     chosen = _drawn(len(logits), size=size, subsets=subsets, seed=seed)
-    policies = subset_means(chosen, "probs", views=len(logits))
+    policies = subset_means(chosen, space, views=len(logits))
     return criterion_scores(policies, logits, labels=labels, criterion=criterion)
 
 

@@ -63,7 +63,7 @@ def test_parent_and_children_hold_what_the_contract_names(make_job: MakeJob, mak
     assert {run.info.run_name for run in children} == {"identity", "policy_1", "policy_2"}
     assert {run.info.status for run in [parent, *children]} == {"FINISHED"}
     assert (parent.info.end_time - parent.info.start_time) == 60_000
-    shared = {"tta.fingerprint": record.job_id, "tta.model_digest": "cd" * 32, "tta.schema": "1",
+    shared = {"tta.fingerprint": record.job_id, "tta.model_digest": "cd" * 32, "tta.schema": str(record.schema),
               "tta.sweep": "monday", "tta.study": "first", "mlflow.source.git.commit": "e" * 40}  # fmt: skip
     for run in [parent, *children]:
         assert shared.items() <= run.data.tags.items()
