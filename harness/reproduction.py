@@ -53,7 +53,7 @@ def compare(before: JobRecord, after: JobRecord) -> Comparison:
     ]
     compared = 0
     for name in sorted(old.keys() & new.keys()):
-        compared += len(old[name].metrics.keys() | new[name].metrics.keys())
+        compared += len(_numbers(old[name]).keys() | _numbers(new[name]).keys())
         off.extend(_metrics_off(old[name], new[name]))
     off.sort(key=lambda item: -item[0])
     worst = off[0][0] if off else 0.0
@@ -61,10 +61,15 @@ def compare(before: JobRecord, after: JobRecord) -> Comparison:
     return Comparison(verdict, tuple(item for _, item in off), tuple(_facts(before, after)), compared)
 
 
+def _numbers(policy: PolicyRecord) -> dict[str, float]:
+    """Every number of a policy."""
+    return {**policy.metrics, "temperature": math.nan if policy.temperature is None else policy.temperature}
+
+
 def _metrics_off(old: PolicyRecord, new: PolicyRecord) -> list[tuple[float, Difference]]:
-    found = []
-    for name in sorted(old.metrics.keys() | new.metrics.keys()):
-        a, b = old.metrics.get(name, math.nan), new.metrics.get(name, math.nan)
+    found, before, after = [], _numbers(old), _numbers(new)
+    for name in sorted(before.keys() | after.keys()):
+        a, b = before.get(name, math.nan), after.get(name, math.nan)
         if a == b or (math.isnan(a) and math.isnan(b)):
             continue
         size = math.inf if math.isnan(a) or math.isnan(b) else abs(a - b)

@@ -25,7 +25,7 @@ def test_same_numbers_are_identical(make_job: Callable[..., JobRecord]) -> None:
     again = replace(job, started="2030-01-01T00:00:00+00:00", job_metrics={"train/seconds": 9.0})
     found = compare(job, again)
     assert (found.verdict, found.metrics, found.facts) == ("identical", (), ())
-    assert found.compared == sum(len(policy.metrics) for policy in job.policies)
+    assert found.compared == sum(len(policy.metrics) + 1 for policy in job.policies)
 
 
 @pytest.mark.parametrize(
