@@ -52,7 +52,11 @@ def _aggregations() -> list[tuple[str, str]]:
 def _corruptions() -> list[tuple[str, str]]:
     from harness.corruptions.registry import DISTORTIONS
 
-    return [(name, (distort.__doc__ or "").strip().split("\n")[0]) for name, distort in DISTORTIONS.items()]
+    # What they take and give is for who reads the code.
+    texts = {name: (distort.__doc__ or "").strip().split("\n")[0] for name, distort in DISTORTIONS.items()}
+    return [
+        (name, text.removeprefix("Images `[n, h, w, channels]` uint8").lstrip(": ")) for name, text in texts.items()
+    ]
 
 
 LISTINGS: dict[str, Callable[[], list[tuple[str, str]]]] = {

@@ -73,7 +73,8 @@ class ViewCheck:
         named = [f"{c.name} ({_points(c.difference)} points, taken for {c.taken_for})" for c in self.harmed[:NAMED]]
         more = len(self.harmed) - NAMED
         tail = f" and {more} more class{'es' if more > 1 else ''}" if more > 0 else ""
-        return f"view {self.view} harms: {', '.join(named) or 'no class in particular'}{tail}; {overall}"
+        harmed = ", ".join(named) or "all classes a little, none alone for certain"
+        return f"view {self.view} harms: {harmed}{tail}; {overall}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -99,7 +99,7 @@ def test_harm_spread_over_all_classes_is_seen() -> None:
     spread[::20] = (labels[::20] + 1) % 50
     _, found = check([labels, spread], labels, 50)
     assert found.drops and found.harms and found.harmed == ()
-    assert found.sentence() == "view view1 harms: no class in particular; -5.0 points overall"
+    assert found.sentence() == "view view1 harms: all classes a little, none alone for certain; -5.0 points overall"
 
 
 def test_what_makes_no_difference_is_not_flagged() -> None:
