@@ -119,7 +119,7 @@ def test_a_study_is_swept_and_its_jobs_can_be_run_alone(harness: Any, tiny: tupl
 @pytest.mark.slow
 def test_side_by_side_with_joblib(process: Any, database: Path, tmp_path: Path) -> None:
     """Two workers: as many trainings as models, the union of passes, one tag in MLflow, labelled lines, no bars."""
-    line = ["dataset=fashion_mini,digits", "model=small_cnn", "seed=0,1", "tta=hflip,flips", *JOBLIB]
+    line = ["dataset=fashion_mini,digits", "dataset.deny=[]", "model=small_cnn", "seed=0,1", "tta=hflip,flips", *JOBLIB]
     small = ["training.epochs=1", "dataset.limit_test=40", "evaluation.resamples=200"]
     done = process("run", "-m", *line, *small, folder=tmp_path)
     assert done.returncode == 0, done.stderr
