@@ -141,10 +141,11 @@ def fit_policies(
     by_views: dict[tuple[View, ...], list[Policy]] = {}
     for policy in policies:
         by_views.setdefault(policy.views, []).append(policy)
+    identity = log_softmax(views[IDENTITY])
     for chosen, group in by_views.items():
         # Policies over the same views share the work that their fits have in common.
         logits = ViewLogits(tuple(views[view] for view in chosen))
-        fitter = _Fitter(logits, examples, divisions, seed, log_softmax(views[IDENTITY]))
+        fitter = _Fitter(logits, examples, divisions, seed, identity)
         for policy in group:
             advance(policy.name)
             found[policy.name] = fitter.fit(policy, alpha=alpha, randomised=randomised)
@@ -178,7 +179,12 @@ class _Fitter:
             policy=policy,
             fitted=fitted,
             temperature=temperature,
-            validation={name: float(np.mean([one[name] for one in scores])) for name in scores[0]},
+            # Where one repeat has no errors, it has no `auroc_errors`, and so the mean has none.
+            validation={
+                name: float(np.mean([one[name] for one in scores]))
+                for name in scores[0]
+                if all(name in one for one in scores)
+            },
             passes=float(whole.passes.mean()),
             conformal=self._conformal(policy, fitted, whole.log_probs, alpha=alpha, randomised=randomised),
         )

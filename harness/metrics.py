@@ -125,10 +125,7 @@ def summary(scores: ExampleScores) -> dict[str, float]:
     """The metrics by their logged names, all of them finite but nll, which is infinite for a label of no probability.
 
     accuracy, top5_accuracy (C > 5 only), nll, brier, ece, ece_equal_mass; aurc, risk_at_80 (the error rate of the 80 %
-    that are most confident), auroc_errors (only where some are wrong and some right); brier_reliability,
-    brier_resolution and brier_uncertainty. Those three are about the predicted class: confidence against correct over
-    the bins of ece, so that reliability - resolution + uncertainty is the Brier score of that one yes-or-no forecast
-    after binning, and not brier, which sums over all classes.
+    that are most confident), auroc_errors (only where some are wrong and some right).
     """
     named = {"accuracy": accuracy(scores)}
     if scores.top5_correct is not None:
