@@ -11,7 +11,24 @@ from harness.policies.weighted import Space, WeightedMean
 
 
 @dataclass(frozen=True)
-class AnchorProbs(Fixed):
+class _Anchored(Fixed):
+    """What both share: the plain view's weight, and a weighted mean in the space of the subclass."""
+
+    anchored: ClassVar[bool] = True
+    space: ClassVar[Space]
+    beta: Annotated[float, Range(0, 1)]
+
+    def __call__(self, logits: np.ndarray, /) -> np.ndarray:
+        """The weighted mean: logits `[V, n, C]` to log-probabilities `[n, C]` float64."""
+        return _mean(self.space, self.beta, len(logits))(logits)
+
+    def passes(self, logits: np.ndarray, /) -> np.ndarray:
+        """The number of views whose weight is not zero, `[n]` int64."""
+        return _mean(self.space, self.beta, len(logits)).passes(logits)
+
+
+@dataclass(frozen=True)
+class AnchorProbs(_Anchored):
     """beta * p of the plain view + (1 - beta) * mean of p over the others.
 
     With one view it is that view. The mixing step of fastai's `Learner.tta`, whose beta is 0.25.
@@ -21,20 +38,11 @@ class AnchorProbs(Fixed):
     """
 
     kind: ClassVar[str] = "anchor_probs"
-    anchored: ClassVar[bool] = True
-    beta: Annotated[float, Range(0, 1)]
-
-    def __call__(self, logits: np.ndarray, /) -> np.ndarray:
-        """log(beta * p0 + (1 - beta) * mean p): logits `[V, n, C]` to log-probabilities `[n, C]` float64."""
-        return _mean("probs", self.beta, len(logits))(logits)
-
-    def passes(self, logits: np.ndarray, /) -> np.ndarray:
-        """The number of views whose weight is not zero, `[n]` int64."""
-        return _mean("probs", self.beta, len(logits)).passes(logits)
+    space: ClassVar[Space] = "probs"
 
 
 @dataclass(frozen=True)
-class AnchorLogits(Fixed):
+class AnchorLogits(_Anchored):
     """beta * z of the plain view + (1 - beta) * mean of z over the others.
 
     With one view it is that view.
@@ -44,16 +52,7 @@ class AnchorLogits(Fixed):
     """
 
     kind: ClassVar[str] = "anchor_logits"
-    anchored: ClassVar[bool] = True
-    beta: Annotated[float, Range(0, 1)]
-
-    def __call__(self, logits: np.ndarray, /) -> np.ndarray:
-        """log_softmax(beta * z0 + (1 - beta) * mean z): logits `[V, n, C]` to log-probabilities `[n, C]` float64."""
-        return _mean("logits", self.beta, len(logits))(logits)
-
-    def passes(self, logits: np.ndarray, /) -> np.ndarray:
-        """The number of views whose weight is not zero, `[n]` int64."""
-        return _mean("logits", self.beta, len(logits)).passes(logits)
+    space: ClassVar[Space] = "logits"
 
 
 def _mean(space: Space, beta: float, views: int) -> WeightedMean:
