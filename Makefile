@@ -34,7 +34,7 @@ ui: $(STAMP)  ## the MLflow UI on 127.0.0.1, with a link that opens at the resul
 	@$(BIN)/harness ui
 
 lock:  ## resolve the lock files anew (needs uv)
-	for a in cpu gpu; do uv pip compile pyproject.toml --extra $$a --extra joblib --group dev --universal \
+	for a in cpu gpu; do uv pip compile pyproject.toml --extra $$a --extra joblib --extra onnx --group dev --group docs --universal \
 		--python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
 		-q -o requirements/$$a.lock; done
 

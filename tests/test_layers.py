@@ -26,7 +26,7 @@ LEVELS = {
     "search_findings": 12, "judgement": 13,
     "record_files": 11, "reproduction": 11, "plots": 11, "config": 11, "terminal": 11,
     "report": 12, "combination": 12,
-    "tracking": 13, "build": 13, "compose": 13, "job_record": 14,
+    "tracking": 13, "build": 13, "compose": 13, "job_record": 14, "job_lookup": 14, "arguments": 14,
     # The programs.
     "runner": 15, "commands": 16, "cli": 17, "__main__": 18,
 }  # fmt: skip

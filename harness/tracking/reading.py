@@ -45,15 +45,39 @@ def load_run_config(run_id: str, *, uri: str) -> LoggedJob:
     Raises:
         TrackingError: where the tracker has no such run, or the run is not a job of the harness.
     """
+    parent = parent_run(run_id, uri=uri)
     with open_client(uri) as client, tempfile.TemporaryDirectory() as temporary:
-        run = client.get_run(run_id)
-        parent = str(run.data.tags.get("mlflow.parentRunId", run_id))
         texts = {name: _text(client, parent, name, Path(temporary)) for name in (CONFIG, ENVIRONMENT, RECORD)}
     try:
         record = from_json(texts[RECORD])
     except DataError as error:
         raise TrackingError(f"run {parent}: {error}") from error
     return LoggedJob(parent, config=texts[CONFIG], environment=texts[ENVIRONMENT], record=record)
+
+
+def parent_run(run_id: str, *, uri: str) -> str:
+    """The id of a job's parent run, from its own id or that of one of its child runs.
+
+    Raises:
+        TrackingError: where the tracker does not answer or has no such run.
+    """
+    with open_client(uri) as client:
+        return str(client.get_run(run_id).data.tags.get("mlflow.parentRunId", run_id))
+
+
+def fetch_job(run_id: str, *, uri: str, folder: Path) -> Path:
+    """The files of a job's folder from its parent run, in `folder`/<run id>.
+
+    Raises:
+        TrackingError: where the tracker does not answer, has no such run, or the run is not a job of the harness.
+    """
+    target = folder / run_id
+    with open_client(uri) as client:
+        target.mkdir(parents=True, exist_ok=True)
+        _text(client, run_id, RECORD, target)
+        for item in client.list_artifacts(run_id):
+            client.download_artifacts(run_id, item.path, str(target))
+    return target
 
 
 def download_model(model_uri: str, *, uri: str, folder: Path) -> Path:

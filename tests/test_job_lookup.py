@@ -1,0 +1,42 @@
+"""A job is found by its folder, the folder's name, and the ids of its runs."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from harness.errors import ConfigError
+from harness.job_lookup import find_job
+from harness.record_files import read_record, write_job
+from harness.records import JobRecord
+from harness.tracking.jobs import children, log_job
+
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
+
+
+def test_a_job_has_many_names(
+    tmp_path: Path, database: Path, make_job: Callable[..., JobRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its folder, the folder's name, the parent run and a child run all lead to the folder on this disk."""
+    monkeypatch.chdir(tmp_path)
+    output, uri = tmp_path / "results", f"sqlite:///{database}"
+    folder = output / "net-1"
+    write_job(folder, make_job(), predictions=[])
+    run_id = log_job(folder, uri=uri, experiment="tta")
+    client = MlflowClient(uri)
+    (experiment,) = client.search_experiments(filter_string="name = 'tta'")
+    child = children(client, run_id, experiment_id=experiment.experiment_id)[0].info.run_id
+    where = {"output": output, "store": tmp_path / "store", "uri": uri}
+    assert {find_job(name, **where) for name in (str(folder), "net-1", run_id, child)} == {folder}
+
+    elsewhere = {**where, "output": tmp_path / "nothing"}
+    fetched = find_job(child, **elsewhere)
+    assert fetched == tmp_path / "store" / "fetched" / run_id
+    assert read_record(fetched) == read_record(folder)
+
+
+def test_a_name_that_nobody_has(tmp_path: Path, database: Path) -> None:
+    """One line that says what would do."""
+    with pytest.raises(ConfigError, match="no job 'nobody': expected a folder with"):
+        find_job("nobody", output=tmp_path / "results", store=tmp_path / "store", uri=f"sqlite:///{database}")
