@@ -37,5 +37,5 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 def test_a_damaged_file_is_said(text: str, tmp_path: Path) -> None:
     """One line names the file and what to do."""
     (tmp_path / LATENCY).write_text(text, encoding="utf-8")
-    with pytest.raises(DataError, match="latency.json is damaged .*harness price"):
+    with pytest.raises(DataError, match=r"latency\.json is damaged .*harness price"):
         read_latency(tmp_path)
