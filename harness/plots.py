@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from matplotlib.transforms import Bbox
 
 from harness.files import make_folder, write_atomically
+from harness.pareto import pareto_front
 from harness.records import IDENTITY, JobRecord, PolicyRecord
 
 BLUE, ORANGE, GREEN, GREY, INK = "#0072B2", "#D55E00", "#009E73", "#8A8A8A", "#222222"
@@ -123,20 +124,6 @@ def draw_reliability(record: JobRecord) -> Figure:
         _clean(figure, part)
     _title(figure, _reliability_title(record), _subtitle(record))
     return figure
-
-
-def pareto_front(cost: np.ndarray, score: np.ndarray) -> list[int]:
-    """Indices of the points that score more than every point of equal or lower cost, by cost.
-
-    Args:
-        cost: `[P]`, lower is better.
-        score: `[P]`, higher is better.
-    """
-    front: list[int] = []
-    for index in np.lexsort((-score, cost)):
-        if not front or score[index] > score[front[-1]]:
-            front.append(int(index))
-    return front
 
 
 def _with_gain(record: JobRecord) -> list[PolicyRecord]:

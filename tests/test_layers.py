@@ -22,9 +22,9 @@ LEVELS = {
     # The spine is the numbers and the choice.
     "firewall": 5, "prediction": 5, "cross_fitting": 6, "selection": 7, "evaluation": 8,
     # The edges are what is written down and shown, and what comes in.
-    "records": 10, "findings": 11,
+    "records": 10, "pareto": 11, "findings": 11,
     "search_findings": 12, "judgement": 13,
-    "record_files": 11, "reproduction": 11, "plots": 11, "config": 11, "terminal": 11,
+    "record_files": 11, "reproduction": 11, "plots": 12, "config": 11, "terminal": 11,
     "report": 12, "combination": 12, "latency_record": 12, "latency": 13,
     "tracking": 13, "build": 13, "compose": 13, "job_record": 14, "job_lookup": 14, "arguments": 14,
     # The programs.

@@ -23,22 +23,6 @@ def words(figure: Figure) -> list[str]:
     return [title, *(label.get_text() for label in axes.get_yticklabels()), *(text.get_text() for text in axes.texts)]
 
 
-def test_the_front_equals_the_definition() -> None:
-    """A point is on the front when no other costs at most as much and scores at least as much (first of equals)."""
-    random = np.random.default_rng(0)
-    for _ in range(50):
-        cost, score = random.integers(1, 6, 12), random.integers(0, 6, 12).astype(float)
-        expected = {
-            (cost[i], score[i])
-            for i in range(12)
-            if not any((cost[j] <= cost[i]) & (score[j] >= score[i]) & ((cost[j], score[j]) != (cost[i], score[i]))
-                       for j in range(12))
-        }  # fmt: skip
-        front = plots.pareto_front(cost, score)
-        assert {(cost[i], score[i]) for i in front} == expected
-        assert len(front) == len(expected)
-
-
 def test_three_pictures_are_written(make_job: MakeJob, tmp_path: Path) -> None:
     """Each is a PNG of a size that can be read."""
     paths = plots.write_plots(make_job(), tmp_path / "plots")
