@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "harness"
 LEVELS = {
     # The ground is values and errors.
     "": 0, "errors": 0, "types": 1, "fingerprint": 1, "files": 1, "backend": 1, "parameters": 1, "logspace": 1,
-    "blas": 1,
+    "blas": 1, "machine": 1,
     # A room knows the ground and the lower rooms.
     "transforms": 2, "views": 3, "corruptions": 3,
     "intervals": 3, "significance": 3, "calibration": 3, "reliability": 3, "rejection": 3,
