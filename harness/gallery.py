@@ -18,7 +18,7 @@ from PIL import Image
 
 from harness.errors import DataError
 from harness.evaluation import PolicyResult
-from harness.files import make_folder, write_atomically
+from harness.files import make_folder, write_bytes
 from harness.logspace import log_softmax
 from harness.record_files import GALLERY, write_text
 from harness.types import Split
@@ -97,7 +97,8 @@ def make_gallery(
     """The images on which the policy and identity differ most, and their pictures by file name.
 
     Args:
-        identity, policy: their results on `test`.
+        identity: its result on `test`.
+        policy: its result on `test`.
         test: the images, labels and class names.
         logits: `[N, C]` of test under each view of the policy.
         size: (H, W) of the model.
@@ -130,8 +131,7 @@ def write_gallery(folder: Path, gallery: Gallery, pictures: Mapping[str, np.ndar
     """
     make_folder(folder / GALLERY)
     for name, pixels in pictures.items():
-        encoded = png(pixels)
-        write_atomically(folder / GALLERY / name, lambda stream, encoded=encoded: stream.write(encoded))
+        write_bytes(folder / GALLERY / name, png(pixels))
     write_text(folder / GALLERY / INDEX, json.dumps(asdict(gallery), indent=1, ensure_ascii=False) + "\n")
 
 

@@ -166,9 +166,7 @@ def _job(data: dict[str, Any]) -> JobRecord:
 
 
 def _reliability(data: Mapping[str, Any]) -> dict[str, Reliability]:
-    return {
-        name: Reliability(**{key: tuple(column) for key, column in bins.items()}) for name, bins in data.items()
-    }
+    return {name: Reliability(**{key: tuple(column) for key, column in bins.items()}) for name, bins in data.items()}
 
 
 def _policy(data: dict[str, Any]) -> PolicyRecord:

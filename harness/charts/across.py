@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 
 from harness.charts.gains import interval_row
-from harness.charts.picture import GREY, SERIES, SHAPES, Picture, base, picture, zero
+from harness.charts.picture import GREY, SERIES, SHAPES, Picture, base, layered, picture, zero
 from harness.records import IDENTITY, JobRecord
 
 MOST_POLICIES = 15
@@ -58,7 +58,7 @@ def draw_across(records: Sequence[JobRecord]) -> Picture | None:
         _forest(rows, records[0].level),
         title=f"{shown[0]} has the highest mean gain: {sum(best) / len(best) + 0.0:+.2f} points over {len(best)} jobs, "
         f"from {min(best) + 0.0:+.2f} to {max(best) + 0.0:+.2f}",
-        caption=f"Accuracy gain over identity on test, points, {records[0].level:.0%} intervals over the images of each "
+        caption=f"Accuracy gain over identity on test, points, {records[0].level:.0%} intervals over the images of a "
         f"job; jobs of one colour differ in seed or settings.{left_out}",
         height=alt.Step(STEP),
     )
@@ -68,10 +68,14 @@ def _forest(rows: Sequence[dict[str, Any]], level: float) -> alt.LayerChart:
     groups = list(dict.fromkeys(row["group"] for row in rows))
     colours = [SERIES[place] if place < len(SERIES) else GREY for place in range(len(groups))]
     shapes = [SHAPES[place % len(SHAPES)] for place in range(len(groups))]
-    y = alt.Y("policy:N", sort=None, title=None, scale=alt.Scale(paddingInner=0.35), axis=alt.Axis(ticks=False, grid=True))
+    y = alt.Y(
+        "policy:N", sort=None, title=None, scale=alt.Scale(paddingInner=0.35), axis=alt.Axis(ticks=False, grid=True)
+    )
     title = f"accuracy gain over identity, points [{level:.0%}]"
     chart = base(rows).encode(
-        y=y, yOffset=alt.YOffset("job:N", sort=None), color=alt.Color("group:N", scale=alt.Scale(domain=groups, range=colours))
+        y=y,
+        yOffset=alt.YOffset("job:N", sort=None),
+        color=alt.Color("group:N", scale=alt.Scale(domain=groups, range=colours)),
     )
     tooltip = [
         alt.Tooltip("policy:N"),
@@ -80,8 +84,10 @@ def _forest(rows: Sequence[dict[str, Any]], level: float) -> alt.LayerChart:
         alt.Tooltip("more:N", title=" "),
     ]
     shape = alt.Shape("group:N", scale=alt.Scale(domain=groups, range=shapes))
-    return alt.layer(
-        zero("x"),
+    return layered(
+        zero(),
         chart.mark_rule(strokeWidth=1.5).encode(x=alt.X("lower:Q", title=title), x2="upper:Q"),
-        chart.mark_point(filled=True, size=50, opacity=1).encode(x=alt.X("gain:Q", title=title), shape=shape, tooltip=tooltip),
+        chart.mark_point(filled=True, size=50, opacity=1).encode(
+            x=alt.X("gain:Q", title=title), shape=shape, tooltip=tooltip
+        ),
     )

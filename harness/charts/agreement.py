@@ -5,7 +5,7 @@ from typing import Any
 
 import altair as alt
 
-from harness.charts.picture import Picture, base, picture
+from harness.charts.picture import Picture, base, layered, picture
 
 MOST_VIEWS = 40
 MOST_NUMBERS = 10  # views, up to which the cells carry their numbers
@@ -48,13 +48,17 @@ def draw_agreement(table: Sequence[Mapping[str, Any]], *, views: Sequence[str], 
 def _matrix(rows: Sequence[Mapping[str, Any]], count: int) -> alt.Chart | alt.LayerChart:
     tooltip = [alt.Tooltip("view:N"), alt.Tooltip("other:N"), alt.Tooltip("agreement:Q", format=".1%")]
     names = count <= MOST_NUMBERS
-    x = alt.X("other:N", sort=None, title=None, axis=alt.Axis(labels=names, ticks=False, labelAngle=-35, labelLimit=130))
-    chart = base(rows).encode(x=x, y=alt.Y("view:N", sort=None, title=None, axis=alt.Axis(ticks=False)), tooltip=tooltip)
+    x = alt.X(
+        "other:N", sort=None, title=None, axis=alt.Axis(labels=names, ticks=False, labelAngle=-35, labelLimit=130)
+    )
+    chart = base(rows).encode(
+        x=x, y=alt.Y("view:N", sort=None, title=None, axis=alt.Axis(ticks=False)), tooltip=tooltip
+    )
     scale = alt.Scale(scheme="viridis", domain=[min(row["agreement"] for row in rows), 1])
     legend = alt.Legend(format=".0%", title="agreement", orient="top", gradientLength=180)
-    cells = chart.mark_rect().encode(color=alt.Color("agreement:Q", scale=scale, legend=legend))
+    cells: alt.Chart = chart.mark_rect().encode(color=alt.Color("agreement:Q", scale=scale, legend=legend))
     if not names:
         return cells
     middle = (min(row["agreement"] for row in rows) + 1) / 2
     ink = alt.condition(f"datum.agreement > {middle}", alt.value("black"), alt.value("white"))
-    return alt.layer(cells, chart.mark_text(fontSize=11).encode(text=alt.Text("agreement:Q", format=".0%"), color=ink))
+    return layered(cells, chart.mark_text(fontSize=11).encode(text=alt.Text("agreement:Q", format=".0%"), color=ink))

@@ -6,7 +6,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from harness.charts.picture import GREEN, INK, VERMILION, Picture, base, picture, zero
+from harness.charts.picture import GREEN, INK, VERMILION, Picture, base, layered, picture, zero
 
 MOST_ROWS = 30
 ROW = 22
@@ -20,7 +20,8 @@ def class_rows(
 
     Args:
         labels: `[N]` integers.
-        identity, policy: `[N]` booleans, who is right.
+        identity: `[N]` booleans, where it is right.
+        policy: `[N]` booleans, where it is right.
         class_names: C.
     """
     rows = []
@@ -55,9 +56,9 @@ def draw_classes(rows: Sequence[dict[str, Any]], *, policy: str) -> Picture | No
         "classes",
         _bars(shown),
         title=_title(rows, policy),
-        caption=f"Test images of each class that identity gets wrong and {policy} right (right of zero), and the reverse "
-        f"(left), in percent of the class; the diamond is the difference.{left_out} Few images a class: read it as a "
-        "hint, there is no correction for the number of classes.",
+        caption=f"Test images of each class that identity gets wrong and {policy} right (right of zero), and the "
+        f"reverse (left), in percent of the class; the diamond is the difference.{left_out} Few images a class: a hint; "
+        "there is no correction for the number of classes.",
         height=alt.Step(ROW),
     )
 
@@ -86,9 +87,9 @@ def _bars(rows: Sequence[dict[str, Any]]) -> alt.LayerChart:
     x = alt.X("value:Q", title="percent of the class's images")
     bars = [{**row, "kind": kind, "value": row[end]} for row in rows for kind, end in KINDS.items()]
     points = [{**row, "kind": "gain", "value": row["gain"]} for row in rows]
-    return alt.layer(
+    return layered(
         base(bars).mark_bar(height=12, opacity=0.75).encode(x=x, y=y, color=colour, tooltip=tooltip),
-        zero("x"),
+        zero(),
         base(points)
         .mark_point(filled=True, size=70, opacity=1)
         .encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip),

@@ -5,7 +5,7 @@ from typing import Any
 
 import altair as alt
 
-from harness.charts.picture import DASHES, INK, SERIES, SHAPES, Picture, base, picture
+from harness.charts.picture import DASHES, INK, SERIES, SHAPES, Picture, base, layered, picture
 
 HEIGHT = 320
 MOST_CURVES = len(SERIES)
@@ -43,8 +43,8 @@ def draw_copies(table: Sequence[Mapping[str, Any]], *, identity: float) -> Pictu
         "copies",
         _curves(rows, names, 100 * identity),
         title=_title(table, names),
-        caption=f"Accuracy on test of the mean over n random copies, with {level:.0%} bands; the line across is identity "
-        f"({100 * identity:.2f} %).{more}",
+        caption=f"Accuracy on test of the mean over n random copies, with {level:.0%} bands; the line across is "
+        f"identity ({100 * identity:.2f} %).{more}",
         height=HEIGHT,
     )
 
@@ -60,7 +60,12 @@ def _title(table: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
 def _curves(rows: Sequence[Mapping[str, Any]], names: list[str], identity: float) -> alt.LayerChart:
     largest = max(row["copies"] for row in rows)
     ticks = [n for n in (1, 2, 3, 5, 10, 15, 25, 50) if n <= largest]
-    x = alt.X("copies:Q", scale=alt.Scale(type="log", nice=False), axis=alt.Axis(values=ticks, format="d"), title="random copies (log)")
+    x = alt.X(
+        "copies:Q",
+        scale=alt.Scale(type="log", nice=False),
+        axis=alt.Axis(values=ticks, format="d"),
+        title="random copies (log)",
+    )
     y = alt.Y("accuracy:Q", scale=alt.Scale(zero=False), title="accuracy on test, %")
     count = len(names)
     colour = alt.Color("policy:N", scale=alt.Scale(domain=names, range=list(SERIES[:count])))
@@ -70,9 +75,11 @@ def _curves(rows: Sequence[Mapping[str, Any]], names: list[str], identity: float
         alt.Tooltip("copies:Q"),
         *(alt.Tooltip(f"{name}:Q", format=".2f") for name in ("accuracy", "lower", "upper")),
     ]
-    dash = alt.StrokeDash("policy:N", legend=None, scale=alt.Scale(domain=names, range=[list(one) for one in DASHES[:count]]))
+    dash = alt.StrokeDash(
+        "policy:N", legend=None, scale=alt.Scale(domain=names, range=[list(one) for one in DASHES[:count]])
+    )
     shape = alt.Shape("policy:N", scale=alt.Scale(domain=names, range=list(SHAPES[:count])))
-    return alt.layer(
+    return layered(
         chart.mark_area(opacity=0.15).encode(y=alt.Y("lower:Q", title="accuracy on test, %"), y2="upper:Q"),
         base([{"identity": identity}]).mark_rule(color=INK, strokeDash=[4, 3]).encode(y="identity:Q"),
         chart.mark_line().encode(y=y, strokeDash=dash),

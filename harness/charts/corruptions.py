@@ -5,7 +5,7 @@ from typing import Any
 
 import altair as alt
 
-from harness.charts.picture import Picture, base, picture
+from harness.charts.picture import Picture, base, layered, picture
 
 ROW = 28
 
@@ -49,8 +49,8 @@ def draw_corruptions(table: Sequence[Mapping[str, Any]], *, policy: str, level: 
         _cells(rows, level),
         title=f"On {len(rows)} corrupted copies {policy} gains {mean + 0.0:+.2f} points in the mean, "
         f"{worst['gain'] + 0.0:+.2f} at worst ({where})",
-        caption="Accuracy gain over identity in points, by corruption and severity; fitted and chosen on clean validation "
-        f"images. On hover: {level:.0%} intervals, which are not corrected for the number of copies.",
+        caption="Accuracy gain over identity in points, by corruption and severity; fitted and chosen on clean "
+        f"validation images. On hover: {level:.0%} intervals, which are not corrected for the number of copies.",
         height=alt.Step(ROW),
     )
 
@@ -71,7 +71,7 @@ def _cells(rows: list[dict[str, Any]], level: float) -> alt.LayerChart:
     ]
     chart = base(rows).encode(x=x, y=y, tooltip=tooltip)
     ink = alt.condition(f"abs(datum.gain) > {0.7 * largest}", alt.value("white"), alt.value("black"))
-    return alt.layer(
+    return layered(
         chart.mark_rect().encode(color=alt.Color("gain:Q", scale=scale, legend=None)),
         chart.mark_text().encode(text=alt.Text("gain:Q", format="+.1f"), color=ink),
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import altair as alt
 
-from harness.charts.picture import GREEN, GREY, VERMILION, Picture, base, picture, zero
+from harness.charts.picture import GREEN, GREY, VERMILION, Picture, base, layered, picture, zero
 from harness.records import IDENTITY, JobRecord, PolicyRecord
 
 SIGNIFICANCE = 0.05
@@ -20,7 +20,7 @@ Row = dict[str, Any]
 
 
 def gain_rows(record: JobRecord) -> list[Row]:
-    """One row a policy beside identity, by falling gain, in points; at most the best and the worst 15 and the chosen one.
+    """One row a policy beside identity, by falling gain, in points: at most the best and worst 15 and the chosen.
 
     A row between them without numbers says how many are left out.
     """
@@ -66,15 +66,15 @@ def forest(rows: Sequence[Mapping[str, Any]], *, label: str, level: float) -> al
     shape = alt.Shape("sign:N", scale=alt.Scale(domain=list(SIGNS), range=[shape for _, shape in SIGNS.values()]))
     chart = base(rows).encode(y=y, color=colour)
     tooltip = [alt.Tooltip(f"{label}:N"), alt.Tooltip("text:N", title="gain, points"), alt.Tooltip("more:N", title=" ")]
-    return alt.layer(
-        zero("x"),
+    return layered(
+        zero(),
         chart.mark_rule(strokeWidth=2, clip=True).encode(x=alt.X("lower:Q", title=title, scale=scale), x2="upper:Q"),
         chart.mark_point(filled=True, size=80, opacity=1, clip=True).encode(
             x=alt.X("gain:Q", title=title, scale=scale), shape=shape, tooltip=tooltip
         ),
-        base(outside).mark_text(align="left", dx=3, fontSize=11).encode(
-            x=alt.X("edge:Q", title=title, scale=scale), y=y, color=colour, text="told:N", tooltip=tooltip
-        ),
+        base(outside)
+        .mark_text(align="left", dx=3, fontSize=11)
+        .encode(x=alt.X("edge:Q", title=title, scale=scale), y=y, color=colour, text="told:N", tooltip=tooltip),
     )
 
 

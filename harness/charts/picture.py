@@ -6,7 +6,7 @@ colour. Ink is `currentColor`: black in a file, the page's own in a browser, dar
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import altair as alt
 
@@ -15,7 +15,9 @@ SKY, YELLOW, PURPLE = "#56B4E9", "#E69F00", "#CC79A7"
 SERIES = (BLUE, VERMILION, GREEN, PURPLE, YELLOW, SKY)
 SHAPES = ("circle", "triangle-up", "square", "diamond", "cross", "triangle-down")
 DASHES = ((1, 0), (6, 3), (2, 2), (8, 3, 2, 3), (4, 4), (1, 3))
-STAR = "M0,-1L0.235,-0.324L0.951,-0.309L0.38,0.124L0.588,0.809L0,0.4L-0.588,0.809L-0.38,0.124L-0.951,-0.309L-0.235,-0.324Z"
+STAR = (
+    "M0,-1L0.235,-0.324L0.951,-0.309L0.38,0.124L0.588,0.809L0,0.4L-0.588,0.809L-0.38,0.124L-0.951,-0.309L-0.235,-0.324Z"
+)
 
 INK = "currentColor"
 AXIS = {
@@ -70,20 +72,28 @@ class Picture:
 
 def base(rows: Iterable[Mapping[str, Any]]) -> alt.Chart:
     """A chart of these rows; types of fields have to be given."""
-    return alt.Chart(alt.Data(values=[dict(row) for row in rows]))
+    return alt.Chart(alt.InlineData(values=[dict(row) for row in rows]))
+
+
+def layered(*layers: alt.Chart) -> alt.LayerChart:
+    """The layers over each other, the first one lowest."""
+    return cast(alt.LayerChart, alt.layer(*layers))
 
 
 def picture(
     name: str, chart: alt.Chart | alt.LayerChart, *, title: str, caption: str, height: int | alt.Step
 ) -> Picture:
     """The chart as a `Picture` of this height."""
-    sized = chart.properties(width="container", height=height, autosize=alt.AutoSizeParams(type="fit-x", contains="padding"))
+    sized = chart.properties(
+        width="container", height=height, autosize=alt.AutoSizeParams(type="fit-x", contains="padding")
+    )
     # Written out without altair's checks, which take longer than the drawing; the tests make them.
     spec = sized.to_dict(validate=False)
     spec.pop("config", None)
     return Picture(name, title, caption, spec)
 
 
-def zero(axis: str) -> alt.Chart:
-    """A line at zero across the axis `x` or `y`."""
-    return base([{axis: 0}]).mark_rule(color=INK).encode(**{axis: alt.X("x:Q") if axis == "x" else alt.Y("y:Q")})
+def zero() -> alt.Chart:
+    """A line at zero across the horizontal axis."""
+    line: alt.Chart = base([{"zero": 0}]).mark_rule(color=INK).encode(x="zero:Q")
+    return line

@@ -5,7 +5,7 @@ from typing import Any
 
 import altair as alt
 
-from harness.charts.picture import BLUE, INK, VERMILION, Picture, base, picture
+from harness.charts.picture import BLUE, INK, VERMILION, Picture, base, layered, picture
 from harness.records import IDENTITY, JobRecord, Reliability
 
 HEIGHT = 320
@@ -72,7 +72,7 @@ def _diagram(rows: list[dict[str, Any]], labels: list[str]) -> alt.LayerChart:
         alt.Tooltip("images:Q"),
     ]
     chart = base(rows).encode(x=x, y=y, color=colour)
-    return alt.layer(
+    return layered(
         diagonal.mark_line(color=INK, strokeDash=[4, 3], strokeWidth=1).encode(x=x, y=y),
         chart.mark_line(strokeWidth=1.5, opacity=0.8),
         chart.mark_point(filled=True, opacity=0.9).encode(shape=shape, size=size, tooltip=tooltip),

@@ -97,9 +97,7 @@ def section(job: JobFiles, figures: Sequence[Figure]) -> Section:
     )
 
 
-def render(
-    sections: Sequence[Section], *, title: str, script: str, overview: Overview | None = None
-) -> str:
+def render(sections: Sequence[Section], *, title: str, script: str, overview: Overview | None = None) -> str:
     """The page.
 
     Args:

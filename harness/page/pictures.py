@@ -4,9 +4,10 @@ from harness.charts.agreement import draw_agreement
 from harness.charts.classes import class_rows, draw_classes
 from harness.charts.copies import draw_copies
 from harness.charts.corruptions import draw_corruptions
-from harness.charts.fronts import ACCURACY, NLL, draw_front
+from harness.charts.fronts import draw_front
 from harness.charts.gains import draw_gains
 from harness.charts.picture import Picture
+from harness.charts.price import ACCURACY, NLL
 from harness.charts.reliability import draw_reliability
 from harness.page.reading import JobFiles
 from harness.records import IDENTITY
@@ -18,7 +19,9 @@ def pictures(job: JobFiles) -> list[Picture]:
         draw_gains(job.record),
         draw_front(job.record, job.latency, ACCURACY),
         draw_front(job.record, job.latency, NLL),
-        draw_copies(job.tables.get("copies", []), identity=job.record.policy(IDENTITY).metrics.get("test/accuracy", 0.0)),
+        draw_copies(
+            job.tables.get("copies", []), identity=job.record.policy(IDENTITY).metrics.get("test/accuracy", 0.0)
+        ),
         *draw_reliability(job.record),
         _agreement(job),
         _classes(job),

@@ -14,7 +14,9 @@ from harness.latency_record import Latency, read_latency
 from harness.record_files import PREDICTIONS, TABLES, read_record
 from harness.records import IDENTITY, JobRecord
 
-NUMBERLESS = frozenset({"policy", "view", "corruption", "worst_corruption", "worst_gain_corruption", "aggregation", "method"})
+NUMBERLESS = frozenset(
+    {"policy", "view", "corruption", "worst_corruption", "worst_gain_corruption", "aggregation", "method"}
+)
 READ = ("copies", "agreement", "corruptions", "corruptions_summary")
 
 Rows = list[dict[str, Any]]

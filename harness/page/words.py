@@ -75,7 +75,8 @@ def answer(record: JobRecord, latency: Latency | None) -> str:
     headline = recommendation_headline(record)
     policy = record.policy(record.recommendation.policy)
     if policy.name == IDENTITY:
-        return f"{headline}: ship the plain model, {percent(_metric(policy, 'test/accuracy'))} % accuracy for 1 pass per image"
+        accuracy = percent(_metric(policy, "test/accuracy"))
+        return f"{headline}: ship the plain model, {accuracy} % accuracy for 1 pass per image"
     gain = f"{gain_text(policy)} points of accuracy on test for {cost_text(policy.passes)}"
     ratio = latency_ratio(policy, latency)
     return f"{headline}: {gain}" + (f" and {ratio} the latency" if ratio else "")
@@ -187,11 +188,18 @@ def facts(record: JobRecord) -> list[tuple[str, str]]:
     size = "×".join(map(str, model.input_shape))
     return [
         ("data", f"{record.dataset.name}: {splits}" + (f", {copies} corrupted copies of test" if copies else "")),
-        ("model", f"{model.name}, {model.source}; input {size}, {model.num_classes} classes, digest {model.digest[:12]}"),
+        (
+            "model",
+            f"{model.name}, {model.source}; input {size}, {model.num_classes} classes, digest {model.digest[:12]}",
+        ),
         ("seed", str(record.seed)),
         ("finished", record.finished),
         ("record", record.job_id[:12]),
-        *((name, text) for name, text in (("study", record.study), ("sweep", record.sweep), ("commit", record.commit)) if text),
+        *(
+            (name, text)
+            for name, text in (("study", record.study), ("sweep", record.sweep), ("commit", record.commit))
+            if text
+        ),
     ]
 
 
