@@ -22,10 +22,11 @@ LEVELS = {
     # The spine is the numbers and the choice.
     "firewall": 5, "prediction": 5, "cross_fitting": 6, "selection": 7, "evaluation": 8,
     # The edges are what is written down and shown, and what comes in.
-    "records": 10, "findings": 11,
+    "records": 10, "pareto": 11, "findings": 11,
     "search_findings": 12, "judgement": 13,
-    "record_files": 11, "latency_record": 12, "reproduction": 11, "config": 11, "terminal": 11,
-    "report": 12, "combination": 12, "gallery": 12, "hardest": 12, "frames": 13, "charts": 13, "page": 14,
+    "record_files": 11, "reproduction": 11, "config": 11, "terminal": 11,
+    "report": 12, "combination": 12, "latency_record": 12, "latency": 13,
+    "gallery": 12, "hardest": 12, "frames": 13, "charts": 13, "page": 14,
     "tracking": 13, "build": 13, "compose": 13, "job_record": 14, "job_lookup": 14, "arguments": 14,
     # The programs.
     "runner": 15, "commands": 16, "cli": 17, "__main__": 18,

@@ -24,6 +24,7 @@ from harness.charts.price import (
     price_of,
 )
 from harness.latency_record import Latency
+from harness.pareto import pareto_front
 from harness.records import IDENTITY, JobRecord
 
 MOST_LABELS = 7
@@ -37,20 +38,6 @@ KINDS = {
     CHOSEN: (VERMILION, STAR),
     REFERENCE: (GREEN, "diamond"),
 }
-
-
-def pareto_front(cost: np.ndarray, score: np.ndarray) -> list[int]:
-    """Indices of the points that score more than every point of equal or lower cost, by cost.
-
-    Args:
-        cost: `[P]`, lower is better.
-        score: `[P]`, higher is better.
-    """
-    front: list[int] = []
-    for index in np.lexsort((-score, cost)):
-        if not front or score[index] > score[front[-1]]:
-            front.append(int(index))
-    return front
 
 
 def front_of(found: Sequence[Point], score: Score) -> list[Point]:
