@@ -24,8 +24,9 @@ LEVELS = {
     # The edges are what is written down and shown, and what comes in.
     "records": 10, "pareto": 11, "findings": 11,
     "search_findings": 12, "judgement": 13,
-    "record_files": 11, "reproduction": 11, "plots": 12, "config": 11, "terminal": 11,
+    "record_files": 11, "reproduction": 11, "config": 11, "terminal": 11,
     "report": 12, "combination": 12, "latency_record": 12, "latency": 13,
+    "gallery": 12, "hardest": 12, "frames": 13, "charts": 13, "page": 14,
     "tracking": 13, "build": 13, "compose": 13, "job_record": 14, "job_lookup": 14, "arguments": 14,
     # The programs.
     "runner": 15, "commands": 16, "cli": 17, "__main__": 18,
@@ -34,12 +35,15 @@ SAME_ROOM = {"augmentation": "models"}  # a room of the training, kept at the to
 DOORS = {
     "mlflow": ("tracking",),
     "sqlalchemy": ("tracking",),
-    "matplotlib": ("plots",),
+    "matplotlib": (),
+    "altair": ("charts",),
+    "vl_convert": ("charts.files",),
+    "jinja2": ("page.page",),
     "hydra": ("compose",),
     "omegaconf": ("compose",),
     "tensorflow": ("backend",),
     "keras": ("backend", "datasets.official"),  # there for what keras.datasets downloads, when it is asked to
-    "pandas": ("report", "plots", "tracking"),
+    "pandas": ("frames", "tracking"),
 }
 
 

@@ -16,7 +16,11 @@ from harness.record_files import (
     CONFIG,
     ENVIRONMENT,
     FITTED,
+    FRAME,
+    GALLERY,
+    HARDEST,
     LEADERBOARD,
+    PAGE,
     PLOTS,
     PREDICTIONS,
     RECORD,
@@ -33,8 +37,8 @@ from harness.tracking.location import Marker, public_uri, write_marker
 from harness.tracking.model import ensure_model
 from harness.tracking.server import LOCK_SECONDS, ensure_experiment, open_client
 
-FILES = (RECORD, CONFIG, ENVIRONMENT, LEADERBOARD, PREDICTIONS, FITTED, LATENCY)
-FOLDERS = (PLOTS, TABLES)
+FILES = (PAGE, RECORD, CONFIG, ENVIRONMENT, LEADERBOARD, FRAME, PREDICTIONS, FITTED, HARDEST, LATENCY)
+FOLDERS = (PLOTS, TABLES, GALLERY)
 RUNNING, FINISHED, FAILED, KILLED = "RUNNING", "FINISHED", "FAILED", "KILLED"
 
 
@@ -71,7 +75,7 @@ def _log_job(client: MlflowClient, record: JobRecord, *, folder: Path, experimen
     parent = found or client.create_run(
         experiment_id,
         start_time=entries.milliseconds(record.started),
-        tags=entries.job_tags(record),
+        tags=entries.job_tags(record, tables=[name for name in (HARDEST,) if (folder / name).is_file()]),
         run_name=record.name,
     )
     run_id = str(parent.info.run_id)
