@@ -159,7 +159,7 @@ def _weighted(space: str, weights: tuple[float, ...]) -> Merge:
     places = tuple(place for place, weight in enumerate(weights) if weight != 0)
     used = np.array([weights[place] for place in places])[:, None, None]
     if space == "logits":
-        return Merge(places, lambda z: log_softmax(ops.sum(used * z, axis=0)))
+        return Merge(places, lambda z: log_softmax(ops.sum(z * used, axis=0)))
     return Merge(places, lambda z: log_softmax(logsumexp(log_softmax(z) + np.log(used))))
 
 
@@ -168,7 +168,7 @@ def _signed(fitted: SignedMean, _views: int) -> Merge:
     used = np.array([fitted.weights[place] for place in places])[:, None, None]
 
     def run(z: Any) -> Any:
-        return log_softmax(ops.log(ops.maximum(ops.sum(used * ops.exp(log_softmax(z)), axis=0), FLOOR)))
+        return log_softmax(ops.log(ops.maximum(ops.sum(ops.exp(log_softmax(z)) * used, axis=0), FLOOR)))
 
     return Merge(places, run)
 
@@ -176,7 +176,7 @@ def _signed(fitted: SignedMean, _views: int) -> Merge:
 def _class_weights(fitted: ClassWeights, _views: int) -> Merge:
     places = tuple(place for place, row in enumerate(fitted.weights) if any(row)) or (0,)
     used = np.array([fitted.weights[place] for place in places])[:, None, :]
-    return Merge(places, lambda z: log_softmax(ops.sum(used * z, axis=0)))
+    return Merge(places, lambda z: log_softmax(ops.sum(z * used, axis=0)))
 
 
 def _anchor(fitted: Any, views: int) -> Merge:
@@ -197,7 +197,7 @@ def _mixture(fitted: AnchoredMixture, views: int) -> Merge:
     weights, omega = np.array(fitted.weights).T[:, None, :], fitted.omega
 
     def run(z: Any) -> Any:
-        plain, mixed = log_softmax(z[0]), log_softmax(ops.sum(weights * z[1:], axis=0))
+        plain, mixed = log_softmax(z[0]), log_softmax(ops.sum(z[1:] * weights, axis=0))
         top = ops.argmax(plain, axis=-1)
         result = plain  # where no multiple of the step keeps the class
         steps = _steps(plain, mixed, one_hot(top, plain.shape[-1]), omega)
