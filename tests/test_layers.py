@@ -29,7 +29,7 @@ LEVELS = {
     "gallery": 12, "hardest": 12, "frames": 13, "charts": 13, "page": 14,
     "tracking": 13, "build": 13, "compose": 13, "job_record": 14, "job_lookup": 14, "arguments": 14,
     # The programs.
-    "runner": 15, "commands": 16, "cli": 17, "__main__": 18,
+    "runner": 15, "export": 16, "commands": 17, "cli": 18, "__main__": 19,
 }  # fmt: skip
 SAME_ROOM = {"augmentation": "models"}  # a room of the training, kept at the top for those who look for it
 DOORS = {
@@ -111,7 +111,7 @@ def test_one_door_for_each_outside_package(package: str) -> None:
 def test_configuration_stops_at_the_edges() -> None:
     """Below the edges functions take values, never the configuration: what can be tested can be called."""
     users = {name for name in imports() if "config" in own(name)}
-    assert {room(name) for name in users} == {"build", "compose", "job_record", "runner", "commands"}
+    assert {room(name) for name in users} == {"build", "compose", "job_record", "runner", "export", "commands"}
 
 
 def test_every_room_has_a_name_of_its_own() -> None:
