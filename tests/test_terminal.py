@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness.terminal import TrainingBar, seconds_text, worker_console
+from harness.terminal import seconds_text, worker_console
 
 CONTROL = re.compile(r"\x1b|\r")
 
