@@ -22,7 +22,7 @@ GAP = 6
 NAME_LINES = 3
 FONT_SIZE = 12
 LABEL_WIDTH = 120
-INK, PAPER = (30, 30, 30), (255, 255, 255)
+INK, EDGE, PAPER = (30, 30, 30), (200, 200, 200), (255, 255, 255)
 
 
 def sample_places(labels: np.ndarray, *, count: int, seed: int) -> np.ndarray:
@@ -132,19 +132,19 @@ class _Sheet:
             lines = self.names[column]
             self._write(pen, lines, left=left, top=top + names - len(lines) * self.line)
             for row, cell in enumerate(self.columns[column]):
-                sheet.paste(cell, (left, first_row + row * (self.height + GAP)))
+                corner = left, first_row + row * (self.height + GAP)
+                sheet.paste(cell, corner)
+                pen.rectangle((*corner, corner[0] + self.width - 1, corner[1] + self.height - 1), outline=EDGE)
 
     def _write(self, pen: ImageDraw.ImageDraw, lines: Sequence[str], *, left: int, top: int) -> None:
         for number, line in enumerate(lines):
             pen.text((left, top + number * self.line), line, fill=INK, font=self.font)
 
 
-def _folded(
-    text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int, *, lines: int
-) -> list[str]:
+def _folded(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int, *, lines: int) -> list[str]:
     """The text in at most so many lines of so many pixels; what does not fit ends in an ellipsis.
 
-    Broken after `+`, `_`, `,` or a blank where there is one in the second half of a line, else anywhere.
+    Broken before `(` or after `+`, `_`, `,` or a blank where there is one in the second half of a line, else anywhere.
     """
     found: list[str] = []
     while text and len(found) < lines:
@@ -152,7 +152,7 @@ def _folded(
         while fits > 1 and font.getlength(text[:fits]) > width:
             fits -= 1
         if fits < len(text):
-            places = [place for place in range(fits, fits // 2, -1) if text[place - 1] in "+_, "]
+            places = [place for place in range(fits, fits // 2, -1) if text[place - 1] in "+_, " or text[place] == "("]
             fits = places[0] if places else fits
         found.append(text[:fits].strip())
         text = text[fits:].lstrip()

@@ -223,9 +223,7 @@ def evaluate(
         advance=lambda name: advance(f"fitting {name}"),
     )
     test = view_logits(wanted, logits, "test", examples["test"])
-    scored = score(
-        fitted, test, examples["test"], settings=settings, advance=lambda name: advance(f"scoring {name}")
-    )
+    scored = score(fitted, test, examples["test"], settings=settings, advance=lambda name: advance(f"scoring {name}"))
     select = examples["validation"].digest
     provenance = Provenance(fit=select, select=select, report=examples["test"].digest)
     return _compared(scored, settings=settings, tried=tried + len(wanted) - 1, provenance=provenance)

@@ -17,12 +17,13 @@ import yaml
 
 from harness import __version__
 from harness.config import Checkpoint, Config
+from harness.contact_sheet import write_contact_sheet
 from harness.cross_fitting import FittedPolicy
 from harness.evaluation import GAINS, Evaluation, PolicyResult
 from harness.fingerprint import canonical
 from harness.metrics import reliability_bins
 from harness.model_source import ModelInfo
-from harness.policies.policy import IDENTITY_POLICY
+from harness.policies.policy import IDENTITY_POLICY, required_views
 from harness.record_files import (
     CONFIG,
     ENVIRONMENT,
@@ -50,6 +51,10 @@ from harness.types import Dataset, Split
 
 # What the numbers may depend on; written with every record, compared by `harness reproduce`.
 PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "scipy", "pillow", "scikit-learn", "mlflow", "hydra-core")
+
+VIEWS_PICTURE = "views.png"
+SHOWN_VIEWS, SHOWN_IMAGES = 24, 4
+"""Of the picture of the views: the first of them, on so many test images; `harness show` draws them all."""
 
 
 def make_record(
@@ -179,6 +184,9 @@ def write_results(
         write_table(folder, table)
     # Imported when there is something to draw: a plan needs no matplotlib.
     importlib.import_module("harness.plots").write_plots(record, folder / PLOTS)
+    views = required_views([one.policy for one in evaluation.fitted])[:SHOWN_VIEWS]
+    size = record.model.input_shape[:2]
+    write_contact_sheet(folder / PLOTS / VIEWS_PICTURE, test, views, size=size, images=SHOWN_IMAGES)
     write_job(folder, record, predictions=_predictions(evaluation, test))
 
 

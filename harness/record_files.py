@@ -7,7 +7,7 @@
     predictions.parquet   one row per policy and example
     fitted.json           what each policy learned: all that is needed to apply it
     tables/*.csv          views, corruptions, curves, subsets: what was found beside the leaderboard
-    plots/*.png
+    plots/*.png           and `views.png`: what the views make of a few test images
 
 Every file is whole or absent.
 """
@@ -48,6 +48,8 @@ PREDICTIONS = "predictions.parquet"
 FITTED = "fitted.json"
 PLOTS = "plots"
 TABLES = "tables"
+FETCHED = "fetched"
+"""Below `store`: jobs that were run elsewhere, as their tracker holds them. A cache, like everything there."""
 
 
 def write_text(path: Path, text: str) -> None:

@@ -10,6 +10,9 @@ from typing import IO, cast
 
 from rich.console import Console
 
+UNFOLDED = 1000
+"""Columns of a table where nobody looks at it."""
+
 
 class _LabelledLines(io.TextIOBase):
     """Writes whole lines to standard error, each behind a label, so that processes that share it can be told apart."""
@@ -34,12 +37,22 @@ def progress_console() -> Console:
     return Console(stderr=True, force_interactive=moves)
 
 
+def output_console() -> Console:
+    """Standard output, for tables: as wide as the terminal or COLUMNS says; elsewhere no row is folded."""
+    return Console() if has_width() else Console(width=UNFOLDED)
+
+
+def has_width() -> bool:
+    """True where standard output has a width that lines must fit."""
+    return sys.stdout.isatty() or bool(os.environ.get("COLUMNS"))
+
+
 def folded(lines: Iterable[str], *, indent: int) -> list[str]:
     """Lines that fit the terminal that standard output is, folded between words, with what follows indented.
 
     Where there is no terminal, and COLUMNS does not set a width, a line stays one line, for those who search them.
     """
-    if not (sys.stdout.isatty() or os.environ.get("COLUMNS")):
+    if not has_width():
         return list(lines)
     width = shutil.get_terminal_size().columns
     indent = indent if width >= 3 * indent else 4
