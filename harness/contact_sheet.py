@@ -51,7 +51,8 @@ def draw_contact_sheet(
         split: where the examples come from.
         views: the columns, in order.
         size: (H, W) of the model's input.
-        images: rows. seed: of the choice of examples.
+        images: rows.
+        seed: of the choice of examples.
 
     Raises:
         DataError: where a view does not fit the images.

@@ -14,10 +14,10 @@ def size_bytes(text: str) -> int:
     Raises:
         ArgumentTypeError: for anything else.
     """
-    found = re.fullmatch(r"\s*([0-9.]+)\s*([a-zA-Z]*)\s*", text)
     try:
-        return round(float(found[1]) * BYTES[found[2].lower()])  # type: ignore[index]
-    except (TypeError, KeyError, ValueError) as error:
+        number, unit = _parts(text)
+        return round(number * BYTES[unit.lower()])
+    except (KeyError, ValueError) as error:
         raise argparse.ArgumentTypeError(f"expected a size such as 10GB or 500MB, got {text!r}") from error
 
 
@@ -27,11 +27,18 @@ def age_seconds(text: str) -> float:
     Raises:
         ArgumentTypeError: for anything else.
     """
-    found = re.fullmatch(r"\s*([0-9.]+)\s*([smhdw])\s*", text)
     try:
-        return float(found[1]) * SECONDS[found[2]]  # type: ignore[index]
-    except (TypeError, ValueError) as error:
+        number, unit = _parts(text)
+        return number * SECONDS[unit]
+    except (KeyError, ValueError) as error:
         raise argparse.ArgumentTypeError(f"expected an age such as 30d, 12h or 2w, got {text!r}") from error
+
+
+def _parts(text: str) -> tuple[float, str]:
+    found = re.fullmatch(r"\s*([0-9.]+)\s*([a-zA-Z]*)\s*", text)
+    if found is None:
+        raise ValueError
+    return float(found[1]), found[2]
 
 
 def bytes_text(count: float) -> str:

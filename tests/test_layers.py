@@ -24,9 +24,11 @@ LEVELS = {
     # The edges are what is written down and shown, and what comes in.
     "records": 10, "findings": 11,
     "search_findings": 12, "judgement": 13,
-    "record_files": 11, "latency_record": 12, "reproduction": 11, "plots": 11, "config": 11, "terminal": 11, "progress": 12, "contact_sheet": 11,
+    "record_files": 11, "latency_record": 12, "reproduction": 11, "plots": 11, "config": 11, "terminal": 11,
+    "progress": 12, "contact_sheet": 11,
     "report": 12, "combination": 12,
     "upkeep": 12, "tracking": 13, "build": 13, "compose": 13, "job_record": 14, "job_lookup": 14, "arguments": 14,
+    "doctor": 14,
     # The programs.
     "runner": 15, "commands": 16, "cli": 17, "__main__": 18,
 }  # fmt: skip

@@ -2,7 +2,7 @@
 
 import argparse
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from harness.json_output import print_json
 from harness.progress import step_bar
 from harness.quantities import age_text, bytes_text
 from harness.terminal import folded, output_console, progress_console
-from harness.upkeep.collection import Removal, remove, removals
+from harness.upkeep.collection import Removal, removals, remove
 from harness.upkeep.inventory import HALF_WRITTEN, LOCK, LOGITS, MODEL, Item, items, leftovers
 from harness.upkeep.verification import verify
 
@@ -63,7 +63,7 @@ def _du(root: Path, options: argparse.Namespace) -> int:
         by = [{"model": model, "of": of, "items": n, "bytes": size} for (model, of), (n, size) in sums.items()]
         print_json({"store": str(root), "bytes": total + rest, "leftover_bytes": rest, "by": by})
         return 0
-    rows = [(model, of, str(n), bytes_text(size)) for (model, of), (n, size) in sums.items()]
+    rows: list[Sequence[str]] = [(model, of, str(n), bytes_text(size)) for (model, of), (n, size) in sums.items()]
     if left:
         rows.append(("(left over)", "", str(len(left)), bytes_text(rest)))
     rows.append(("in all", "", str(len(found) + len(left)), bytes_text(total + rest)))
@@ -165,7 +165,7 @@ def _split(item: Item) -> str:
     return item.split or item.split_digest[:8]
 
 
-def _print(console: Console, rows: list[tuple[str, ...]], *, heads: tuple[str, ...], widths: tuple[int, ...]) -> None:
+def _print(console: Console, rows: Sequence[Sequence[str]], *, heads: tuple[str, ...], widths: tuple[int, ...]) -> None:
     """A table of the columns that the width takes: each is shown from its own width on."""
     columns = [place for place, minimum in enumerate(widths) if console.width >= minimum]
     table = Table(box=None, pad_edge=False, header_style="bold")

@@ -6,7 +6,6 @@ to use it. On request: what was not written for so long, and what is too much, l
 """
 
 import contextlib
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +53,8 @@ def removals(
     """What may go, in the order in which it should.
 
     Args:
-        found, left: what is there.
+        found: the items that are there.
+        left: what no item needs.
         now: in seconds since the epoch.
         older_than: items that were last written more seconds ago go too; a model is as young as its youngest logits.
         max_size: bytes of items that may stay.

@@ -94,7 +94,8 @@ def missing_logits(key: LogitKey, split: Split, found: Sequence[Item]) -> Miss:
     """Why no logits of this key are stored: the stored ones that differ in the fewest fields.
 
     Args:
-        key: what is asked. split: of which images.
+        key: what is asked.
+        split: of which images.
         found: what is stored.
     """
     asked = canonical(key.identity)

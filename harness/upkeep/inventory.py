@@ -143,8 +143,7 @@ def _models(root: Path) -> Iterator[Item]:
             name, shape = folder.name[:-9], tuple(told.get("input_shape") or ())
             yield Item(MODEL, folder, files, name, _digest(told), *_measured(files), shape=shape, told=told)
         elif state.exists():
-            files = (state,)
-            yield Item(UNFINISHED, folder, files, folder.name[:-9], "", *_measured(files))
+            yield Item(UNFINISHED, folder, (state,), folder.name[:-9], "", *_measured((state,)))
 
 
 def _logits(root: Path) -> Iterator[Item]:
