@@ -37,6 +37,7 @@ DOORS = {
     "mlflow": ("tracking",),
     "sqlalchemy": ("tracking",),
     "matplotlib": ("plots",),
+    "argcomplete": ("commands.completion",),
     "hydra": ("compose",),
     "omegaconf": ("compose",),
     "tensorflow": ("backend",),
