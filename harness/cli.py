@@ -1,7 +1,8 @@
 """The commands. Each imports what it needs when it runs, so that `--help` and `list` answer at once.
 
 Exit codes: 0 done, 1 a defect of ours, 2 bad configuration or usage, 3 finished but some jobs failed, 4 results
-complete but the tracker still to be synced, 5 reproduced but different, 130/143 interrupted.
+complete but the tracker still to be synced, 5 reproduced but different, 6 looked (`doctor`, `cache verify`) and
+found something wrong, 130/143 interrupted.
 """
 
 import importlib
@@ -19,6 +20,8 @@ from harness.errors import HarnessError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit code; every mistake of a user is one line on standard error."""
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what could be typed next
+        importlib.import_module("harness.commands.completion").answer()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     warnings.showwarning = _show_warning
     signal.signal(signal.SIGTERM, _interrupt)

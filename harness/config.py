@@ -261,6 +261,17 @@ class Config(Node):
     output: str = "results"
 
 
+NODES: Mapping[str, tuple[type[Node], ...]] = {
+    "dataset": (EmbeddedDataset, DownloadedDataset, ImageFolder, NpzDataset, PluginDataset),
+    "model": (TrainedModelNode, Checkpoint),
+    "training": (Training,),
+    "augmentation": (Augmentation,),
+    "evaluation": (Evaluation,),
+    "tracking": (Tracking,),
+}
+"""The groups whose keys an override can name below them, and the nodes that they can be."""
+
+
 def parse(tree: Mapping[str, Any]) -> Config:
     """The frozen tree of plain data.
 
@@ -295,17 +306,9 @@ def unknown_key(key: str) -> str:
 
 def _known_keys(key: str) -> list[str]:
     """All dotted keys; below `tta` those of the policy that `key` names, and of ours."""
-    nodes: dict[str, tuple[type[Node], ...]] = {
-        "dataset": (EmbeddedDataset, DownloadedDataset, ImageFolder, NpzDataset, PluginDataset),
-        "model": (TrainedModelNode, Checkpoint),
-        "training": (Training,),
-        "augmentation": (Augmentation,),
-        "evaluation": (Evaluation,),
-        "tracking": (Tracking,),
-    }
     policies = [*choices("tta"), *key.split(".")[1:2]]
     keys = {f"tta.{policy}.{name}" for policy in policies for name in PolicyNode.model_fields}
-    keys |= {f"{group}.{name}" for group, kinds in nodes.items() for kind in kinds for name in kind.model_fields}
+    keys |= {f"{group}.{name}" for group, kinds in NODES.items() for kind in kinds for name in kind.model_fields}
     return sorted(keys | set(Config.model_fields))
 
 

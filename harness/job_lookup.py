@@ -4,11 +4,8 @@ import importlib
 from pathlib import Path
 
 from harness.errors import ConfigError, TrackingError
-from harness.record_files import RECORD
+from harness.record_files import FETCHED, RECORD
 from harness.tracking.location import read_marker
-
-FETCHED = "fetched"
-"""Below `store`: jobs that were run elsewhere, as their tracker holds them. A cache, like everything there."""
 
 
 def find_job(name: str, *, output: Path, store: Path, uri: str) -> Path:

@@ -16,6 +16,7 @@ import yaml
 
 from harness import __version__
 from harness.config import Checkpoint, Config
+from harness.contact_sheet import write_contact_sheet
 from harness.cross_fitting import FittedPolicy
 from harness.evaluation import GAINS, Evaluation, PolicyResult
 from harness.fingerprint import canonical
@@ -23,7 +24,7 @@ from harness.frames import write_frame
 from harness.gallery import make_gallery, write_gallery
 from harness.hardest import hardest_images, logged_table
 from harness.model_source import ModelInfo
-from harness.policies.policy import IDENTITY_POLICY
+from harness.policies.policy import IDENTITY_POLICY, required_views
 from harness.record_files import (
     CONFIG,
     ENVIRONMENT,
@@ -31,6 +32,7 @@ from harness.record_files import (
     FRAME,
     HARDEST,
     LEADERBOARD,
+    PLOTS,
     write_job,
     write_table,
     write_text,
@@ -54,6 +56,10 @@ from harness.views import View
 
 # What the numbers may depend on; written with every record, compared by `harness reproduce`.
 PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "scipy", "pillow", "scikit-learn", "mlflow", "hydra-core")
+
+VIEWS_PICTURE = "views.png"
+SHOWN_VIEWS, SHOWN_IMAGES = 24, 4
+"""Of the picture of the views: the first of them, on so many test images; `harness show` draws them all."""
 
 
 def make_record(
@@ -197,6 +203,8 @@ def write_results(
     if record.highlighted is not None:
         policy = evaluation.result(record.highlighted.name)
         write_gallery(folder, *make_gallery(evaluation.identity, policy, test, logits, size=size))
+    views = required_views([one.policy for one in evaluation.fitted])[:SHOWN_VIEWS]
+    write_contact_sheet(folder / PLOTS / VIEWS_PICTURE, test, views, size=size, images=SHOWN_IMAGES)
     write_job(folder, record, predictions=_predictions(evaluation, test))
 
 

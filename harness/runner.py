@@ -26,15 +26,15 @@ from harness.files import make_folder
 from harness.fingerprint import fingerprint
 from harness.inference import run_missing
 from harness.job_record import make_record, write_results
-from harness.judgement import judge
+from harness.judgement import judge, steps
 from harness.model_source import ModelInfo, ModelSource, load_model
 from harness.plan import Plan, engine_label, logit_key, make_plan, required_passes
 from harness.policies.policy import Policy, required_views
+from harness.progress import TrainingBar, pass_bar, plan_lines, step_bar
 from harness.record_files import PAGE, PREDICTIONS, RECORD, read_record
 from harness.records import JobRecord
 from harness.selection import choose
 from harness.store import INFERENCE_VERSION, LogitStore
-from harness.terminal import TrainingBar, pass_bar, plan_lines, policy_bar
 from harness.tracking.location import Marker, logged_run, public_uri, resolve_uri, write_marker
 from harness.types import Dataset
 from harness.views import View
@@ -138,6 +138,15 @@ def prepare(config: Config) -> Job:
     return Job(config, policies, data, build.model_source(config, data, path=path), store)
 
 
+def input_shape(job: Job) -> tuple[int, int, int]:
+    """`(H, W, channels)` of the model, as far as it can be known before TensorFlow loads.
+
+    A model that is trained here takes the images as they are; so does a checkpoint that nobody has looked into.
+    """
+    info = job.source.cached() if isinstance(job.config.model, Checkpoint) else None
+    return info.input_shape if info else job.dataset.test.images.shape
+
+
 def finished_record(folder: Path) -> JobRecord | None:
     """The record of a job that is done; a damaged one, or one of another version, is set aside and counts as none."""
     if not all((folder / name).exists() for name in (RECORD, PREDICTIONS)):
@@ -184,14 +193,14 @@ def run(config: Config, *, console: Console, command: str, sweep: str | None = N
         info = job.source.cached()
         _say(console, plan_lines(plan(job, info)))
         if not isinstance(config.model, Checkpoint):
-            _check_views(job, job.dataset.test.images.shape[:2])
+            _check_views(job, input_shape(job)[:2])
         if info is None:
             with TrainingBar(console, job.source.name) as bar:
                 info = job.source.obtain(bar)
         _check_views(job, info.input_shape[:2])
         _say(console, [*info.notes, *(f"warning: {text}" for text in info.warnings)])
         logits, costs = _logits(job, info, console)
-        with policy_bar(console, len(job.policies)) as advance:
+        with step_bar(console, "policies fitted and scored", steps(job.policies, job.dataset)) as advance:
             evaluation, findings = judge(
                 job.policies,
                 job.dataset,

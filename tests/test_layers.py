@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "harness"
 LEVELS = {
     # The ground is values and errors.
     "": 0, "errors": 0, "types": 1, "fingerprint": 1, "files": 1, "backend": 1, "parameters": 1, "logspace": 1,
-    "blas": 1, "machine": 1,
+    "blas": 1, "machine": 1, "json_output": 1, "quantities": 1,
     # A room knows the ground and the lower rooms.
     "transforms": 2, "views": 3, "corruptions": 3,
     "intervals": 3, "significance": 3, "calibration": 3, "reliability": 3, "rejection": 3,
@@ -24,9 +24,9 @@ LEVELS = {
     # The edges are what is written down and shown, and what comes in.
     "records": 10, "pareto": 11, "findings": 11,
     "search_findings": 12, "judgement": 13,
-    "record_files": 11, "reproduction": 11, "config": 11, "terminal": 11,
-    "report": 12, "combination": 12, "latency_record": 12, "latency": 13,
-    "gallery": 12, "hardest": 12, "frames": 13, "charts": 13, "page": 14,
+    "record_files": 11, "reproduction": 11, "config": 11, "terminal": 11, "contact_sheet": 11,
+    "report": 12, "combination": 12, "progress": 12, "upkeep": 12, "latency_record": 12, "latency": 13,
+    "gallery": 12, "hardest": 12, "frames": 13, "charts": 13, "page": 14, "doctor": 14,
     "tracking": 13, "build": 13, "compose": 13, "job_record": 14, "job_lookup": 14, "arguments": 14,
     # The programs.
     "runner": 15, "export": 16, "commands": 17, "cli": 18, "__main__": 19,
@@ -39,6 +39,7 @@ DOORS = {
     "altair": ("charts",),
     "vl_convert": ("charts.files",),
     "jinja2": ("page.page",),
+    "argcomplete": ("commands.completion",),
     "hydra": ("compose",),
     "omegaconf": ("compose",),
     "tensorflow": ("backend",),

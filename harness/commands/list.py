@@ -7,18 +7,25 @@ from pathlib import Path
 import yaml
 
 from harness.config import choices, conf_folder, user_folders
+from harness.json_output import print_json
+from harness.terminal import folded
 
 WIDTH = 22  # of the column of names
 
 
 def main(options: argparse.Namespace, overrides: Sequence[str]) -> int:  # noqa: ARG001
     """Prints names with a few words each; 0."""
-    for what in [options.what] if options.what else LISTINGS:
+    listings = [options.what] if options.what else list(LISTINGS)
+    if options.json:
+        found = {what: [{"name": name, "text": text} for name, text in LISTINGS[what]()] for what in listings}
+        print_json(found[options.what] if options.what else found)
+        return 0
+    for what in listings:
         if not options.what:
             print(f"{what}:")
         indent = "" if options.what else "  "
-        for name, text in LISTINGS[what]():
-            print(f"{indent}{name:<{WIDTH}} {text}".rstrip())
+        lines = [f"{indent}{name:<{WIDTH}} {text}".rstrip() for name, text in LISTINGS[what]()]
+        print("\n".join(folded(lines, indent=len(indent) + WIDTH + 1)))
     return 0
 
 
