@@ -71,5 +71,5 @@ def test_records_are_found_by_folder_or_below_it(make_job: MakeJob, tmp_path: Pa
 
 def test_no_job_is_said(tmp_path: Path) -> None:
     """An empty folder is named, with what would do."""
-    with pytest.raises(DataError, match="no record.json is there"):
+    with pytest.raises(DataError, match=r"no record\.json is there"):
         frames.load_records(tmp_path)

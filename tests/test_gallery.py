@@ -110,10 +110,10 @@ def test_a_gallery_comes_back_equal(evaluation: Evaluation, tmp_path: Path) -> N
     gallery.write_gallery(tmp_path, found, pictures)
     assert gallery.read_gallery(tmp_path) == found
     (tmp_path / "gallery" / "rescued-1.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match="rescued-1.png cannot be read"):
+    with pytest.raises(DataError, match=r"rescued-1\.png cannot be read"):
         gallery.tiles(tmp_path, found.exhibits[0])
     (tmp_path / "gallery" / "gallery.json").write_text("{}")
-    with pytest.raises(DataError, match="gallery.json is damaged"):
+    with pytest.raises(DataError, match=r"gallery\.json is damaged"):
         gallery.read_gallery(tmp_path)
 
 
