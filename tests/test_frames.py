@@ -1,16 +1,19 @@
 """Finished jobs as frames: the same numbers as the CSV, one row a job and policy."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from harness import frames
 from harness.errors import DataError
 from harness.record_files import write_job
-from harness.records import JobRecord
+from harness.records import JobRecord, PolicyPredictions
 from harness.report import write_leaderboard_csv
 
 MakeJob = Callable[..., JobRecord]
@@ -73,3 +76,25 @@ def test_no_job_is_said(tmp_path: Path) -> None:
     """An empty folder is named, with what would do."""
     with pytest.raises(DataError, match=r"no record\.json is there"):
         frames.load_records(tmp_path)
+
+
+def test_the_how_to_runs(make_job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The blocks of `pandas.md`, one after the other, on two jobs of two seeds."""
+    text = (Path(__file__).parent.parent / "docs" / "how-to" / "pandas.md").read_text(encoding="utf-8")
+    for seed in (0, 1):
+        record, folder = make_job(seed=seed), tmp_path / "results" / f"job{seed}"
+        write_job(folder, record, predictions=[_predictions(name) for name in ("identity", "policy_1")])
+        frames.write_frame(record, folder / "leaderboard.parquet")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for block in re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+        exec(block, names)
+    assert list(names["best"]["policy"]) == ["policy_1", "policy_1"]
+    assert names["gains"].loc[("digits", "net", "policy_1"), "mean"] == pytest.approx(0.02)
+    assert len(names["frame"]) == 6
+    assert dict(names["wrong"]) == {"identity": 1, "policy_1": 1}
+
+
+def _predictions(policy: str) -> PolicyPredictions:
+    labels, numbers = np.array([0, 1]), np.array([0.5, 0.6])
+    return PolicyPredictions(policy, np.array(["a", "b"]), labels, labels * 0, numbers, numbers, labels == 0, numbers)

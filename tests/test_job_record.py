@@ -30,10 +30,15 @@ def folder(harness: Any, tiny: tuple[str, ...]) -> Path:
 
 
 def test_every_file_is_there(folder: Path) -> None:
-    """The folder holds the record, configuration, environment, tables, predictions, what was learned, three plots."""
-    assert {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.name.startswith(".")} == {
-        "config.yaml", "environment.txt", "leaderboard.csv", "predictions.parquet", "record.json", "fitted.json",
-        "plots", "plots/accuracy_passes.png", "plots/gains.png", "plots/reliability.png",
+    """The folder holds the record, configuration, environment, tables, predictions, what was learned, pictures, page."""
+    plots = ("gains", "accuracy_price", "nll_price", "copies", "reliability")
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.name.startswith(".")}
+    gallery = {name for name in found if name.startswith("gallery/")}
+    assert "gallery/gallery.json" in gallery
+    assert found - gallery == {
+        "config.yaml", "environment.txt", "leaderboard.csv", "leaderboard.parquet", "predictions.parquet",
+        "record.json", "fitted.json", "hardest_images.json", "report.html", "gallery", "plots",
+        *(f"plots/{name}.{suffix}" for name in plots for suffix in ("png", "svg")),
         "tables", "tables/views.csv", "tables/views_by_class.csv", "tables/agreement.csv",
         "tables/error_correlation.csv", "tables/copies.csv", "tables/conformal_by_class.csv",
     }  # fmt: skip
