@@ -30,8 +30,8 @@ def folder(harness: Any, tiny: tuple[str, ...]) -> Path:
 
 
 def test_every_file_is_there(folder: Path) -> None:
-    """The folder holds the record, configuration, environment, tables, predictions, what was learned, pictures, page."""
-    plots = ("gains", "accuracy_price", "nll_price", "copies", "reliability")
+    """The folder holds record, configuration, environment, tables, predictions, what was learned, pictures, page."""
+    plots = ("gains", "accuracy_price", "nll_price", "copies", "reliability", "reliability_calibrated")
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.name.startswith(".")}
     gallery = {name for name in found if name.startswith("gallery/")}
     assert "gallery/gallery.json" in gallery

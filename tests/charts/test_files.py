@@ -18,7 +18,7 @@ def test_each_picture_is_a_png_and_an_svg_with_its_title(make_job: MakeJob, tmp_
     """The PNG is large enough to be read; the SVG holds the finding and every policy as text."""
     found = draw_gains(make_job())
     assert found is not None
-    files.write_pictures([found], tmp_path / "plots")
+    files.write_pictures({"gains": files.as_svg(found)}, tmp_path / "plots")
     assert {path.name for path in (tmp_path / "plots").iterdir()} == {"gains.png", "gains.svg"}
     data = (tmp_path / "plots" / "gains.png").read_bytes()
     width, height = struct.unpack(">II", data[16:24])

@@ -13,7 +13,6 @@ from harness.errors import DataError
 from harness.page import words
 from harness.page.job import job_page, write_page
 from harness.page.page import ROOM
-from harness.page.pictures import pictures
 from harness.page.reading import read_job
 from harness.page.together import jobs_page
 from harness.records import JobRecord
@@ -70,8 +69,7 @@ class Reader(HTMLParser):
 def page(folder: Path, cache: Path) -> Reader:
     """The page of one job, drawn by no library."""
     (cache / "page").mkdir(parents=True, exist_ok=True)
-    job = read_job(folder)
-    return Reader(job_page(job, pictures(job), cache=cache))
+    return Reader(job_page(read_job(folder), cache=cache))
 
 
 @pytest.fixture(autouse=True)
@@ -185,7 +183,7 @@ def test_the_folder_gets_pictures_and_page(make_job: MakeJob, make_folder: MakeF
     folder = make_folder(make_job())
     write_page(folder, cache=tmp_path)
     plots = {path.name for path in (folder / "plots").iterdir()}
-    names = ("gains", "accuracy_price", "nll_price", "reliability", "copies")
+    names = ("gains", "accuracy_price", "nll_price", "copies", "reliability")
     assert plots == {f"{name}.{suffix}" for name in names for suffix in ("png", "svg")}
     assert "Ship policy_1" in (folder / "report.html").read_text(encoding="utf-8")
 
