@@ -9,7 +9,7 @@ import pytest
 
 from harness.charts.fronts import draw_front, front_of
 from harness.charts.labels import placed
-from harness.charts.models import beats_bigger, draw_models
+from harness.charts.models import beats_bigger, draw_models, mean_points
 from harness.charts.price import ACCURACY, NLL, Point, points
 from harness.latency_record import Latency, Timing
 from harness.records import JobRecord
@@ -118,23 +118,34 @@ def test_tta_beats_a_bigger_model_in_no_more_time() -> None:
     identities = [one for one in found if one.policy == "identity"]
     pairs = beats_bigger(found, identities, ACCURACY)
     assert [(one.policy, model.model) for one, model in pairs] == [("shifts", "big")]
-    # Of two models with equal numbers turned around nothing is left: the faster one is also the better one.
-    assert beats_bigger([replace(one, score=100 - one.score) for one in found], identities, ACCURACY) == []
+    worse = [replace(one, score=70.0) if one.model == "big" else one for one in found]
+    assert beats_bigger(worse, [one for one in worse if one.policy == "identity"], ACCURACY) == []
+
+
+def test_jobs_of_one_model_are_one_point() -> None:
+    """Two seeds: means of score and price, chosen where one of them chose it."""
+    (found,) = mean_points([Point("m", "p", 1.0, 80.0, False), Point("m", "p", 3.0, 90.0, True)])
+    assert found == Point("m", "p", 2.0, 85.0, True)
 
 
 def test_two_models_are_one_picture(make_job: MakeJob) -> None:
     """With latencies of both: the title says who wins at equal time; without them there is no picture."""
     small = make_job((0.02,), params={"model": "small"})
-    big = make_job((), chosen=0, params={"model": "big"})
+    alone = make_job((), chosen=0, params={"model": "big"})
+    better = replace(alone.policies[0], metrics={**alone.policies[0].metrics, "test/accuracy": 0.89})
+    big = replace(alone, policies=(better,))
     times = latency({"identity": 1.0, "policy_1": 2.0}), latency({"identity": 2.5})
     found = draw_models([(small, times[0]), (big, times[1])], ACCURACY)
     assert found is not None
-    assert found.title == "policy_1 on small beats big in no more time: accuracy 90.00 % against 88.00 %"
+    assert found.title == "policy_1 on small beats big in no more time: accuracy 90.00 % against 89.00 %"
     assert draw_models([(small, times[0]), (big, None)], ACCURACY) is None
     assert draw_models([(small, times[0]), (small, times[0])], ACCURACY) is None
     slow = draw_models([(small, latency({"identity": 1.0, "policy_1": 3.0})), (big, times[1])], ACCURACY)
     assert slow is not None
-    assert slow.title.startswith("At equal time no policy of a faster model")
+    assert slow.title == "At equal time a bigger model has the better accuracy, not TTA on a smaller one"
+    same = draw_models([(small, times[0]), (alone, times[1])], ACCURACY)
+    assert same is not None
+    assert same.title == "small is the fastest model and has the best accuracy without TTA: nothing to beat"
     other = draw_models([(small, times[0]), (big, replace(times[1], machine="another"))], ACCURACY)
     assert other is not None
     assert "Measured on 2 machines" in other.caption
