@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from sklearn.metrics import accuracy_score, log_loss
@@ -167,3 +168,25 @@ def test_the_table_has_a_row_for_each_policy(folder: Path) -> None:
     with (folder / "leaderboard.csv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert sorted(row["policy"] for row in rows) == ["hflip", "identity", "tutorial"]
+
+
+def test_calibration_after_temperature_is_that_of_the_predictions(folder: Path) -> None:
+    """The bins hold every test image, and as many right ones as before: a temperature moves no prediction."""
+    record = read_record(folder)
+    assert set(record.reliability_calibrated) == set(record.reliability)
+    for name, after in record.reliability_calibrated.items():
+        before = record.reliability[name]
+        assert sum(after.count) == sum(before.count) == 75
+        right = [sum(a * c for a, c in zip(one.accuracy, one.count, strict=True)) for one in (before, after)]
+        assert right[0] == pytest.approx(right[1])
+        assert right[0] / 75 == pytest.approx(record.policy(name).metrics["test/accuracy"])
+
+
+def test_the_hardest_images_are_those_of_the_predictions(folder: Path) -> None:
+    """Each row's count of policies is that of the Parquet, counted by pandas; labels are class names."""
+    table = json.loads((folder / "hardest_images.json").read_text(encoding="utf-8"))
+    predictions = pd.read_parquet(folder / "predictions.parquet")
+    wrong = (~predictions["correct"]).groupby(predictions["example"]).sum()
+    found = {row[0]: row[table["columns"].index("policies_wrong")] for row in table["data"]}
+    assert found == {name: count for name, count in wrong.items() if count}
+    assert {row[1] for row in table["data"]} <= {"0", "1", "2"}

@@ -39,6 +39,8 @@ def test_long_lists_keep_the_ends_and_the_chosen_policy(make_job: MakeJob, count
     assert (drawn[0].strip("★ "), drawn[-1]) == ("policy_1", f"policy_{count}")
     assert f"★ policy_{chosen}" in drawn
     left_out = [row["policy"] for row in found if "gain" not in row]
+    drawing = gains.forest(found, label="policy", level=0.95).to_dict(validate=False)
+    assert drawing["layer"][1]["encoding"]["y"]["scale"]["domain"] == [row["policy"] for row in found]
     assert left_out == ([] if count == rows else [f"· · ·  {count - rows} more between  · · ·"])
 
 
@@ -54,6 +56,7 @@ def test_one_outlier_does_not_squeeze_the_others(make_job: MakeJob) -> None:
     found = gains.forest(rows, label="policy", level=0.95).to_dict(validate=False)
     domain = found["layer"][1]["encoding"]["x"]["scale"]["domain"]
     assert domain[0] == pytest.approx(-12 - 0.03 * 15)
+    assert [row["policy"] for row in found["datasets"][found["layer"][1]["data"]["name"]]] == ["★ policy_1"]
     outside = found["datasets"][found["layer"][3]["data"]["name"]]
     assert [(row["policy"], row["told"]) for row in outside] == [("policy_2", "◂ -46.00 [-47.00, -45.00]")]
 
