@@ -10,6 +10,7 @@ from harness.calibration import (
     T_MIN,
     apply_temperature,
     calibrated_nll,
+    calibrated_scores,
     fit_temperature,
     newton_temperatures,
 )
@@ -187,3 +188,12 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert fit_temperature(log_probs, labels) == pytest.approx(whole, rel=1e-9)
     np.testing.assert_array_equal(calibrated_nll(log_probs, labels, temperature=2.0), nll)
     assert fit_temperature(log_probs, log_probs.argmax(axis=1)) == 1.0
+
+
+def test_confidence_after_temperature_is_the_largest_probability() -> None:
+    """By SciPy's softmax, over several blocks."""
+    log_probs, labels = drawn(1.5, examples=100_000)
+    nll, confidence = calibrated_scores(log_probs, labels, temperature=1.7)
+    probs = special.softmax(log_probs / 1.7, axis=1)
+    np.testing.assert_allclose(confidence, probs.max(axis=1), rtol=1e-12)
+    np.testing.assert_array_equal(nll, calibrated_nll(log_probs, labels, temperature=1.7))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from sklearn.metrics import accuracy_score, log_loss
@@ -30,10 +31,15 @@ def folder(harness: Any, tiny: tuple[str, ...]) -> Path:
 
 
 def test_every_file_is_there(folder: Path) -> None:
-    """The folder holds the record, configuration, environment, tables, predictions, what was learned, three plots."""
-    assert {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.name.startswith(".")} == {
-        "config.yaml", "environment.txt", "leaderboard.csv", "predictions.parquet", "record.json", "fitted.json",
-        "plots", "plots/accuracy_passes.png", "plots/gains.png", "plots/reliability.png",
+    """The folder holds record, configuration, environment, tables, predictions, what was learned, pictures, page."""
+    plots = ("gains", "accuracy_price", "nll_price", "copies", "reliability", "reliability_calibrated")
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.name.startswith(".")}
+    gallery = {name for name in found if name.startswith("gallery/")}
+    assert "gallery/gallery.json" in gallery
+    assert found - gallery == {
+        "config.yaml", "environment.txt", "leaderboard.csv", "leaderboard.parquet", "predictions.parquet",
+        "record.json", "fitted.json", "hardest_images.json", "report.html", "gallery", "plots",
+        *(f"plots/{name}.{suffix}" for name in plots for suffix in ("png", "svg")),
         "tables", "tables/views.csv", "tables/views_by_class.csv", "tables/agreement.csv",
         "tables/error_correlation.csv", "tables/copies.csv", "tables/conformal_by_class.csv",
     }  # fmt: skip
@@ -162,3 +168,25 @@ def test_the_table_has_a_row_for_each_policy(folder: Path) -> None:
     with (folder / "leaderboard.csv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert sorted(row["policy"] for row in rows) == ["hflip", "identity", "tutorial"]
+
+
+def test_calibration_after_temperature_is_that_of_the_predictions(folder: Path) -> None:
+    """The bins hold every test image, and as many right ones as before: a temperature moves no prediction."""
+    record = read_record(folder)
+    assert set(record.reliability_calibrated) == set(record.reliability)
+    for name, after in record.reliability_calibrated.items():
+        before = record.reliability[name]
+        assert sum(after.count) == sum(before.count) == 75
+        right = [sum(a * c for a, c in zip(one.accuracy, one.count, strict=True)) for one in (before, after)]
+        assert right[0] == pytest.approx(right[1])
+        assert right[0] / 75 == pytest.approx(record.policy(name).metrics["test/accuracy"])
+
+
+def test_the_hardest_images_are_those_of_the_predictions(folder: Path) -> None:
+    """Each row's count of policies is that of the Parquet, counted by pandas; labels are class names."""
+    table = json.loads((folder / "hardest_images.json").read_text(encoding="utf-8"))
+    predictions = pd.read_parquet(folder / "predictions.parquet")
+    wrong = (~predictions["correct"]).groupby(predictions["example"]).sum()
+    found = {row[0]: row[table["columns"].index("policies_wrong")] for row in table["data"]}
+    assert found == {name: count for name, count in wrong.items() if count}
+    assert {row[1] for row in table["data"]} <= {"0", "1", "2"}

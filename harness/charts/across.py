@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 
 from harness.charts.gains import interval_row
-from harness.charts.picture import GREY, SERIES, SHAPES, Picture, base, layered, picture, zero
+from harness.charts.picture import GREY, MIDDLE, SERIES, SHAPES, Picture, base, layered, picture, zero
 from harness.records import IDENTITY, JobRecord
 
 MOST_POLICIES = 15
@@ -68,9 +68,8 @@ def _forest(rows: Sequence[dict[str, Any]], level: float) -> alt.LayerChart:
     groups = list(dict.fromkeys(row["group"] for row in rows))
     colours = [SERIES[place] if place < len(SERIES) else GREY for place in range(len(groups))]
     shapes = [SHAPES[place % len(SHAPES)] for place in range(len(groups))]
-    y = alt.Y(
-        "policy:N", sort=None, title=None, scale=alt.Scale(paddingInner=0.35), axis=alt.Axis(ticks=False, grid=True)
-    )
+    axis = alt.Axis(ticks=False, grid=True, labelExpr=MIDDLE)
+    y = alt.Y("policy:N", sort=None, title=None, scale=alt.Scale(paddingInner=0.35), axis=axis)
     title = f"accuracy gain over identity, points [{level:.0%}]"
     chart = base(rows).encode(
         y=y,

@@ -3,7 +3,7 @@
 import contextlib
 import importlib.metadata
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import vl_convert
@@ -16,21 +16,20 @@ WIDTH = 640  # pixels of the drawing, without names and legends
 SCALE = 2  # pixels of a PNG for each of the picture
 
 
-def write_pictures(pictures: Sequence[Picture], folder: Path) -> None:
-    """Writes `<name>.svg` and `<name>.png` of each, on white, with the finding as their title.
+def write_pictures(drawn: Mapping[str, str], folder: Path) -> None:
+    """Writes `<name>.svg` and `<name>.png` of each, given as SVG text by name.
 
     Raises:
         StoreError: where the folder cannot be written.
     """
     make_folder(folder)
-    for one in pictures:
-        svg = as_svg(one)
-        write_bytes(folder / f"{one.name}.svg", svg.encode())
-        write_bytes(folder / f"{one.name}.png", vl_convert.svg_to_png(svg, scale=SCALE))
+    for name, svg in drawn.items():
+        write_bytes(folder / f"{name}.svg", svg.encode())
+        write_bytes(folder / f"{name}.png", vl_convert.svg_to_png(svg, scale=SCALE))
 
 
 def as_svg(one: Picture, *, width: int = WIDTH) -> str:
-    """The picture with its title as SVG text."""
+    """The picture on white, with the finding as its title, as SVG text."""
     spec = {
         **one.spec,
         "width": width,

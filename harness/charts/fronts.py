@@ -57,14 +57,12 @@ def draw_front(record: JobRecord, latency: Latency | None, score: Score) -> Pict
     front = front_of(found, score)
     near = _near(found, score)
     far = len(found) - len(near)
-    outside = (
-        f" {far} {'policy' if far == 1 else 'policies'} far below identity lie outside the picture." if far else ""
-    )
+    outside = f" {'1 policy lies' if far == 1 else f'{far} policies lie'} far below identity, outside the picture."
     return picture(
         "accuracy_price" if score is ACCURACY else "nll_price",
         _chart(near, front, score, price),
         title=_title(found, front, score, price),
-        caption=f"On test; values of single policies, without their intervals. {price.note}{outside}",
+        caption=f"On test; values of single policies, without their intervals. {price.note}{outside if far else ''}",
         height=HEIGHT,
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import altair as alt
 
-from harness.charts.picture import GREEN, GREY, VERMILION, Picture, base, layered, picture, zero
+from harness.charts.picture import GREEN, GREY, MIDDLE, VERMILION, Picture, base, layered, picture, zero
 from harness.records import IDENTITY, JobRecord, PolicyRecord
 
 SIGNIFICANCE = 0.05
@@ -55,7 +55,10 @@ def draw_gains(record: JobRecord) -> Picture | None:
 
 def forest(rows: Sequence[Mapping[str, Any]], *, label: str, level: float) -> alt.LayerChart:
     """Intervals and points of rows with `gain`, `lower`, `upper`, `sign`; the names stand in the field `label`."""
-    y = alt.Y(f"{label}:N", sort=None, title=None, axis=alt.Axis(grid=False, ticks=False, domain=False))
+    # The domain is given, because a row without numbers would be dropped from it.
+    names = alt.Scale(domain=[row[label] for row in rows])
+    axis = alt.Axis(grid=False, ticks=False, domain=False, labelExpr=MIDDLE)
+    y = alt.Y(f"{label}:N", sort=None, title=None, scale=names, axis=axis)
     title = f"accuracy gain over identity, points [{level:.0%}]"
     domain = _domain(rows)
     scale = alt.Scale(domain=list(domain), nice=False)
@@ -64,7 +67,8 @@ def forest(rows: Sequence[Mapping[str, Any]], *, label: str, level: float) -> al
     ]
     colour = alt.Color("sign:N", scale=alt.Scale(domain=list(SIGNS), range=[colour for colour, _ in SIGNS.values()]))
     shape = alt.Shape("sign:N", scale=alt.Scale(domain=list(SIGNS), range=[shape for _, shape in SIGNS.values()]))
-    chart = base(rows).encode(y=y, color=colour)
+    inside = [row for row in rows if row.get("gain", -math.inf) >= domain[0]]
+    chart = base(inside).encode(y=y, color=colour)
     tooltip = [alt.Tooltip(f"{label}:N"), alt.Tooltip("text:N", title="gain, points"), alt.Tooltip("more:N", title=" ")]
     return layered(
         zero(),

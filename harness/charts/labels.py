@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 CHARACTER, LINE = 6.0, 13.0  # pixels, about, of a letter and a line at font size 11
-LONGEST = 36  # characters of a name; the rest is left to the hover
+LONGEST = 36  # characters of a name; of a longer one both ends
 
 Align = Literal["left", "center", "right"]
 Baseline = Literal["top", "middle", "bottom"]
@@ -49,7 +49,7 @@ def placed(
     taken: list[Box] = []
     labels = []
     for place, (x, y, name) in enumerate(named):
-        text = name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
+        text = name if len(name) <= LONGEST else f"{name[: LONGEST // 2 - 1]}…{name[-LONGEST // 2 :]}"
         # In a crowd a name may cover points, never another name.
         tries = [_label(place, x, y, text, step, spot) for step in (9, 18, 30) for spot in PLACES]
         free = [one for one in tries if _inside(one.box, size) and not any(_meet(one.box, other) for other in taken)]

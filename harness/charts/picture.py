@@ -20,6 +20,8 @@ STAR = (
 )
 
 INK = "currentColor"
+MIDDLE = "length(datum.label) > 36 ? slice(datum.label, 0, 17) + '…' + slice(datum.label, -18) : datum.label"
+"""A long name without its middle: names of policies differ at their ends."""
 AXIS = {
     "labelColor": INK,
     "titleColor": INK,
@@ -38,7 +40,7 @@ CONFIG: dict[str, Any] = {
     "axisY": {"labelLimit": 240},
     "legend": {
         "orient": "bottom",
-        "columns": 3,
+        "columns": 4,
         "title": None,
         "labelColor": INK,
         "titleColor": INK,

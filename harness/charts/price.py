@@ -90,7 +90,11 @@ def price_of(latency: Latency | None, *, left_out: int = 0) -> Price:
             "No latency was measured, so the price is forward passes; harness price measures it.",
         )
     noisy = " The measurement was noisy." if latency.noisy else ""
-    missing = f" {left_out} policies were not timed and are not drawn." if left_out else ""
+    missing = (
+        f" {'1 policy was' if left_out == 1 else f'{left_out} policies were'} not timed and not drawn."
+        if left_out
+        else ""
+    )
     batch = latency.batches[0]
     return Price(
         f"latency, ms, p50 at batch {batch} (log)",

@@ -59,7 +59,7 @@ def _draw(record: JobRecord, bins: Mapping[str, Reliability], name: str, stage: 
 
 def _diagram(rows: list[dict[str, Any]], labels: list[str]) -> alt.LayerChart:
     scale = alt.Scale(domain=[0, 1])
-    x = alt.X("confidence:Q", scale=scale, title="confidence of the prediction")
+    x = alt.X("confidence:Q", scale=scale, title="confidence of the prediction", axis=alt.Axis(tickCount=5))
     y = alt.Y("accuracy:Q", scale=scale, title="accuracy in the bin")
     colour = alt.Color("policy:N", scale=alt.Scale(domain=labels, range=[BLUE, VERMILION][: len(labels)]))
     shape = alt.Shape("policy:N", scale=alt.Scale(domain=labels, range=["circle", "square"][: len(labels)]))

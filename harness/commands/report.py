@@ -11,7 +11,6 @@ from harness.files import make_folder
 from harness.frames import job_folders
 from harness.job_lookup import find_job
 from harness.page.job import job_page
-from harness.page.pictures import pictures
 from harness.page.reading import read_job
 from harness.page.together import jobs_page
 from harness.record_files import PAGE, write_text
@@ -30,7 +29,7 @@ def main(options: argparse.Namespace, overrides: Sequence[str]) -> int:
     jobs = [read_job(folder) for folder in _folders(names, options.of_experiment, config)]
     cache = Path(config.store)
     single = len(jobs) == 1
-    text = job_page(jobs[0], pictures(jobs[0]), cache=cache) if single else jobs_page(jobs, cache=cache)
+    text = job_page(jobs[0], cache=cache) if single else jobs_page(jobs, cache=cache)
     make_folder(target.parent)
     write_text(target, text)
     print(f"{len(jobs)} {'job' if single else 'jobs'}: {target}")

@@ -1,6 +1,6 @@
 """What a job's folder is given when the job is done: pictures as files, and the page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.charts.files import as_svg, javascript, write_pictures
@@ -11,7 +11,7 @@ from harness.page.reading import JobFiles, read_job
 from harness.page.words import short_name
 from harness.record_files import PAGE, PLOTS, write_text
 
-KEPT = ("gains", "accuracy_price", "nll_price", "reliability", "copies")
+KEPT = ("gains", "accuracy_price", "nll_price", "copies", "reliability", "reliability_calibrated")
 """Pictures that are files too: the others would cost a job more than they tell without hovering."""
 
 
@@ -28,11 +28,17 @@ def write_page(folder: Path, *, cache: Path) -> None:
     """
     job = read_job(folder)
     found = pictures(job)
-    write_pictures([one for one in found if one.name in KEPT], folder / PLOTS)
-    write_text(folder / PAGE, job_page(job, found, cache=cache))
+    stills = {one.name: as_svg(one) for one in found}
+    write_pictures({name: svg for name, svg in stills.items() if name in KEPT}, folder / PLOTS)
+    write_text(folder / PAGE, _page(job, found, stills, cache=cache))
 
 
-def job_page(job: JobFiles, found: Sequence[Picture], *, cache: Path) -> str:
-    """The page of one job."""
-    figures = [Figure(one.name, one, as_svg(one)) for one in found]
+def job_page(job: JobFiles, *, cache: Path) -> str:
+    """The page of one job; `cache` as above."""
+    found = pictures(job)
+    return _page(job, found, {one.name: as_svg(one) for one in found}, cache=cache)
+
+
+def _page(job: JobFiles, found: Sequence[Picture], stills: Mapping[str, str], *, cache: Path) -> str:
+    figures = [Figure(one.name, one, stills[one.name]) for one in found]
     return render([section(job, figures)], title=short_name(job.record), script=javascript(cache))

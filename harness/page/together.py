@@ -16,7 +16,7 @@ from harness.page import words
 from harness.page.page import Figure, Overview, render, section
 from harness.page.pictures import pictures
 from harness.page.reading import JobFiles
-from harness.records import IDENTITY
+from harness.records import IDENTITY, JobRecord
 from harness.report import gain_text, passes_text, percent, points
 
 SEED_ROWS = 12
@@ -36,7 +36,7 @@ def jobs_page(jobs: Sequence[JobFiles], *, cache: Path) -> str:
 def _overview(jobs: Sequence[JobFiles]) -> Overview:
     records = [job.record for job in jobs]
     models, notes = _models(jobs)
-    drawn = [draw_across(records), *models]
+    drawn = [draw_across(_different(records)), *models]
     return Overview(
         answer=words.overview_answer(records),
         rows=[_row(job) for job in jobs],
@@ -44,6 +44,25 @@ def _overview(jobs: Sequence[JobFiles]) -> Overview:
         notes=notes,
         seeds=[(_seeds_title(found), _seed_rows(found)) for found in _combinations(jobs)],
     )
+
+
+def _different(records: Sequence[JobRecord]) -> list[JobRecord]:
+    """The records without the policies that another one has on the same network and the same images.
+
+    Two jobs with different lists of policies may share some: the same numbers are no second finding.
+    """
+    seen: set[tuple[object, ...]] = set()
+    found = []
+    for record in records:
+        where = (record.model.digest, record.dataset.splits["test"].digest)
+        new = [
+            policy
+            for policy in record.policies
+            if (*where, policy.name, policy.aggregation, policy.view_keys) not in seen
+        ]
+        seen |= {(*where, policy.name, policy.aggregation, policy.view_keys) for policy in new}
+        found.append(replace(record, policies=tuple(new)))
+    return found
 
 
 def _row(job: JobFiles) -> words.Row:
@@ -57,6 +76,7 @@ def _row(job: JobFiles) -> words.Row:
         words.Cell("–" if policy.name == IDENTITY else gain_text(policy), gain),
         words.Cell(percent(accuracy), accuracy),
         words.Cell(price, policy.passes),
+        words.Cell(str(len(record.policies)), len(record.policies)),
     )
     return words.Row(words.short_name(record), False, words.verdict(record.recommendation.verdict), cells)
 

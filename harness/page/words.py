@@ -114,7 +114,7 @@ def _card(policy: PolicyRecord, record: JobRecord, latency: Latency | None) -> C
         ("adjusted p, accuracy", p_text(policy)),
         ("corrected / corrupted", corrected_text(policy)),
         ("calibrated NLL", f"{nll:.4f}" if math.isfinite(nll) else ""),
-        (f"its gain, nats [{level}]", _nll_gain(policy)),
+        (f"NLL gain [{level}]", _nll_gain(policy)),
         ("price", f"{passes_text(policy)} {'pass' if policy.passes == 1 else 'passes'} per image"),
         *_latency_facts(policy, latency),
     )
@@ -133,13 +133,13 @@ def _latency_facts(policy: PolicyRecord, latency: Latency | None) -> list[tuple[
         timing = latency.of(policy.name, batch) if latency is not None else None
         if timing is not None:
             p50 = f", p50 {timing.milliseconds['p50']:.3g} ms" if "p50" in timing.milliseconds else ""
-            facts.append((f"latency, batch {batch}", f"{timing.ratio:.3g} × identity{p50}"))
+            facts.append((f"latency (batch {batch})", f"{timing.ratio:.3g} ×{p50}"))
     return facts
 
 
 def table_columns(record: JobRecord, latency: Latency | None) -> list[str]:
     """The headings behind policy and verdict."""
-    timed = ["latency, × identity"] if latency is not None and latency.timings else []
+    timed = ["latency ×"] if latency is not None and latency.timings else []
     return [
         "passes",
         *timed,
@@ -207,7 +207,7 @@ def latency_notes(latency: Latency | None) -> list[str]:
     """When and where latency was measured, and what is to be said of it."""
     if latency is None:
         return []
-    where = f"latency measured {latency.measured} on {latency.machine}, {latency.device}, load {latency.load:.2g}"
+    where = f"Latency measured {latency.measured} on {latency.machine}, {latency.device}, load {latency.load:.2g}"
     return [where + ("; noisy: do not rely on it" if latency.noisy else ""), *latency.notes]
 
 
