@@ -30,10 +30,11 @@ def folder(harness: Any, tiny: tuple[str, ...]) -> Path:
 
 
 def test_every_file_is_there(folder: Path) -> None:
-    """The folder holds the record, configuration, environment, tables, predictions, what was learned, three plots."""
+    """The folder holds the record, configuration, environment, tables, predictions, what was learned, plots."""
     assert {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.name.startswith(".")} == {
         "config.yaml", "environment.txt", "leaderboard.csv", "predictions.parquet", "record.json", "fitted.json",
         "plots", "plots/accuracy_passes.png", "plots/gains.png", "plots/reliability.png",
+        "plots/views.png",
         "tables", "tables/views.csv", "tables/views_by_class.csv", "tables/agreement.csv",
         "tables/error_correlation.csv", "tables/copies.csv", "tables/conformal_by_class.csv",
     }  # fmt: skip
