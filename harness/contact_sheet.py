@@ -143,7 +143,7 @@ class _Sheet:
 
 
 def _folded(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int, *, lines: int) -> list[str]:
-    """The text in at most so many lines of so many pixels; what does not fit ends in an ellipsis.
+    """The text in at most so many lines of so many pixels; of what does not fit the last line holds the end.
 
     Broken before `(` or after `+`, `_`, `,` or a blank where there is one in the second half of a line, else anywhere.
     """
@@ -157,9 +157,9 @@ def _folded(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width
             fits = places[0] if places else fits
         found.append(text[:fits].strip())
         text = text[fits:].lstrip()
-    if text:
-        last = found[-1]
-        while last and font.getlength(f"{last}…") > width:
-            last = last[:-1]
-        found[-1] = f"{last}…"
+    if text:  # its end tells copies apart, its beginning the kind
+        ending = f"{found[-1]}{text}"
+        while ending and font.getlength(f"…{ending}") > width:
+            ending = ending[1:]
+        found[-1] = f"…{ending}"
     return found

@@ -121,11 +121,16 @@ def pass_bar(console: Console, plan: Plan, *, clock: Callable[[], float] = time.
 
 @contextmanager
 def step_bar(
-    console: Console, title: str, steps: Mapping[str, float], *, clock: Callable[[], float] = time.monotonic
+    console: Console,
+    title: str,
+    steps: Mapping[str, float],
+    *,
+    done: str,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Callable[[str], None]]:
     """Progress over named steps, whose share of the work is known roughly.
 
-    Gives what is told each step's name before it begins. A line at the end says how long they took.
+    Gives what is told each step's name before it begins. A line at the end says what was `done` and how long it took.
     """
     meter = Meter(sum(steps.values()), clock=clock)
     shown = _Shown(console, title, meter, lambda: "", clock=clock)
@@ -139,7 +144,7 @@ def step_bar(
 
     with shown:
         yield advance
-    _say(console, f"{title} in {_precisely(meter.seconds)}")
+    _say(console, f"{title} {done} in {_precisely(meter.seconds)}")
 
 
 class _Shown:

@@ -200,7 +200,7 @@ def run(config: Config, *, console: Console, command: str, sweep: str | None = N
         _check_views(job, info.input_shape[:2])
         _say(console, [*info.notes, *(f"warning: {text}" for text in info.warnings)])
         logits, costs = _logits(job, info, console)
-        with step_bar(console, "policies fitted and scored", steps(job.policies, job.dataset)) as advance:
+        with step_bar(console, "policies", steps(job.policies, job.dataset), done="fitted and scored") as advance:
             evaluation, findings = judge(
                 job.policies,
                 job.dataset,

@@ -47,10 +47,16 @@ def has_width() -> bool:
     return sys.stdout.isatty() or bool(os.environ.get("COLUMNS"))
 
 
+def is_narrow(columns: int) -> bool:
+    """True where standard output has a width, and that is less than this."""
+    return has_width() and shutil.get_terminal_size().columns < columns
+
+
 def folded(lines: Iterable[str], *, indent: int) -> list[str]:
     """Lines that fit the terminal that standard output is, folded between words, with what follows indented.
 
-    Where there is no terminal, and COLUMNS does not set a width, a line stays one line, for those who search them.
+    A path or another long word stays whole. Where there is no terminal, and COLUMNS does not set a width, a line stays
+    one line, for those who search them.
     """
     if not has_width():
         return list(lines)
@@ -60,7 +66,7 @@ def folded(lines: Iterable[str], *, indent: int) -> list[str]:
         part
         for line in lines
         for part in textwrap.wrap(
-            line, width, subsequent_indent=" " * indent, drop_whitespace=True, break_on_hyphens=False
+            line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
         )
         or [""]
     ]

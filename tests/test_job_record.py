@@ -39,7 +39,7 @@ def test_every_file_is_there(folder: Path) -> None:
     assert found - gallery == {
         "config.yaml", "environment.txt", "leaderboard.csv", "leaderboard.parquet", "predictions.parquet",
         "record.json", "fitted.json", "hardest_images.json", "report.html", "gallery", "plots",
-        *(f"plots/{name}.{suffix}" for name in plots for suffix in ("png", "svg")),
+        *(f"plots/{name}.{suffix}" for name in plots for suffix in ("png", "svg")), "plots/views.png",
         "tables", "tables/views.csv", "tables/views_by_class.csv", "tables/agreement.csv",
         "tables/error_correlation.csv", "tables/copies.csv", "tables/conformal_by_class.csv",
     }  # fmt: skip

@@ -75,7 +75,7 @@ def _du(root: Path, options: argparse.Namespace) -> int:
 def _verify(root: Path, options: argparse.Namespace) -> int:
     found = [item for item in items(root) if item.kind in (MODEL, LOGITS)]
     weights = {str(item.path): float(item.bytes) for item in found}
-    with step_bar(progress_console(), f"{len(found)} items read", weights) as advance:
+    with step_bar(progress_console(), f"{len(found)} items", weights, done="read") as advance:
         damaged = verify(root, found, advance=lambda item: advance(str(item.path)))
     half = [one for one in leftovers(root) if one.reason == HALF_WRITTEN]
     if options.json:

@@ -68,7 +68,8 @@ def _print(found: Combination, console: Console, *, rows: int | None, level: flo
     count, seeds = len(found.seeds), ", ".join(map(str, found.seeds))
     title = f"{found.name}: {count} training seed{'s' if count > 1 else ''} ({seeds}) x {found.examples:,} images"
     columns = [column for column in _columns(found, level) if console.width >= column.min_width]
-    table = RichTable(box=None, pad_edge=False, header_style="bold", title=Text(title), title_justify="left")
+    console.print(Text(title, style="bold"))
+    table = RichTable(box=None, pad_edge=False, header_style="bold")
     table.add_column("policy", overflow="fold")
     for column in columns:
         table.add_column(column.heading, justify="right", no_wrap=True)

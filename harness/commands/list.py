@@ -8,9 +8,9 @@ import yaml
 
 from harness.config import choices, conf_folder, user_folders
 from harness.json_output import print_json
-from harness.terminal import folded
+from harness.terminal import folded, is_narrow
 
-WIDTH = 22  # of the column of names
+WIDTH = 22  # of the column of names, at least
 
 
 def main(options: argparse.Namespace, overrides: Sequence[str]) -> int:  # noqa: ARG001
@@ -23,10 +23,19 @@ def main(options: argparse.Namespace, overrides: Sequence[str]) -> int:  # noqa:
     for what in listings:
         if not options.what:
             print(f"{what}:")
-        indent = "" if options.what else "  "
-        lines = [f"{indent}{name:<{WIDTH}} {text}".rstrip() for name, text in LISTINGS[what]()]
-        print("\n".join(folded(lines, indent=len(indent) + WIDTH + 1)))
+        print("\n".join(_lines(LISTINGS[what](), indent="" if options.what else "  ")))
     return 0
+
+
+def _lines(found: Sequence[tuple[str, str]], *, indent: str) -> list[str]:
+    """A line each; on a narrow terminal what is said of a name stands below it."""
+    names = max([WIDTH, *(len(name) for name, _ in found)])
+    if is_narrow(2 * names):
+        return [
+            line for name, text in found for line in folded([indent + name, f"{indent}  {text}".rstrip()], indent=4)
+        ]
+    lines = [f"{indent}{name:<{names}} {text}".rstrip() for name, text in found]
+    return folded(lines, indent=len(indent) + names + 1)
 
 
 def _group(group: str) -> list[tuple[str, str]]:

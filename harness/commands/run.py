@@ -21,7 +21,7 @@ from harness.json_output import print_json
 from harness.records import JobRecord, PolicyRecord
 from harness.report import ranked, recommendation_headline, render_leaderboard, render_recommendation
 from harness.runner import Outcome, run
-from harness.terminal import progress_console, worker_console
+from harness.terminal import folded, progress_console, worker_console
 
 ROWS = 20
 MAIN_METRICS = (
@@ -190,6 +190,7 @@ def _show(outcome: Outcome) -> None:
     work = f"models trained: {outcome.trained}, forward passes run: {outcome.computed}"
     if not outcome.trained and not outcome.computed:
         work += " (everything was there already)"
-    console.print(f"{work}\nrecord: {outcome.folder}", highlight=False, soft_wrap=True)
+    lines = [work, f"record: {outcome.folder}"]
     if outcome.run_id:
-        console.print(f"in MLflow: run {outcome.run_id}; open it with `harness ui` (or `make ui`)", highlight=False)
+        lines.append(f"in MLflow: run {outcome.run_id}; open it with `harness ui` (or `make ui`)")
+    print("\n".join(folded(lines, indent=4)))
