@@ -19,7 +19,7 @@ from harness import __version__
 from harness.config import Checkpoint, Config
 from harness.cross_fitting import FittedPolicy
 from harness.evaluation import GAINS, Evaluation, PolicyResult
-from harness.fingerprint import canonical
+from harness.fingerprint import array_digest, canonical
 from harness.metrics import reliability_bins
 from harness.model_source import ModelInfo
 from harness.policies.policy import IDENTITY_POLICY
@@ -67,8 +67,9 @@ def make_record(
     started: datetime,
     command: str,
     sweep: str | None,
+    conditions: Mapping[str, str],
 ) -> JobRecord:
-    """Everything that is known about a finished job, as one frozen value."""
+    """Everything that is known about a finished job, as one frozen value; `conditions` join its versions."""
     shown = {"identity", recommendation.policy}
     return JobRecord(
         job_id=job_id,
@@ -93,7 +94,7 @@ def make_record(
             result.policy.name: _reliability(result) for result in evaluation.results if result.policy.name in shown
         },
         warnings=(*info.warnings, *warnings),
-        versions=versions(),
+        versions={**versions(), **conditions},
         study=config.study,
         sweep=sweep,
         commit=_commit(),
@@ -238,7 +239,7 @@ def _dataset_record(dataset: Dataset) -> DatasetRecord:
     return DatasetRecord(
         name=dataset.name,
         class_names=dataset.test.class_names,
-        splits={split.name: SplitRecord(split.digest, len(split)) for split in splits},
+        splits={split.name: SplitRecord(split.digest, len(split), array_digest(split.labels)) for split in splits},
         notes=dataset.notes,
     )
 
