@@ -128,7 +128,7 @@ def _changed(old: SplitRecord | None, new: SplitRecord | None) -> str:
 def _versions(before: JobRecord, after: JobRecord) -> Iterator[tuple[str, str, str]]:
     for name in sorted(before.versions.keys() | after.versions.keys()):
         old, new = before.versions.get(name, ABSENT), after.versions.get(name, ABSENT)
-        if old != new and not (old == ABSENT and not _is_package(name)):
+        if old != new and (old != ABSENT or _is_package(name) or "processor" in before.versions):
             yield name, old, new
 
 
