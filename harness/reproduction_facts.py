@@ -45,6 +45,7 @@ def facts(
     keys: Sequence[tuple[str, str, str]],
     given: Mapping[str, str],
     renamed: Mapping[str, str],
+    chosen: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {}),
 ) -> tuple[Fact, ...]:
     """Everything that differs between what two records rest on, by group in the order of `GROUPS`.
 
@@ -54,6 +55,7 @@ def facts(
         keys: dotted keys of the configuration with their values before and after.
         given: the keys that the user gave a value on the command line.
         renamed: policies of the second run by name, with their name in the first.
+        chosen: what searching policies chose in the first run and in the second, by name.
     """
     found = [Fact("config", key, old, new, _why_key(key, old, given)) for key, old, new in keys]
     found += _code(before, after, renamed)
@@ -63,7 +65,17 @@ def facts(
         trained = after.model.fingerprint is not None and before.model.fingerprint == after.model.fingerprint
         why = RETRAINED if trained else "other weights, or other preprocessing"
         found.append(Fact("model", "digest", before.model.digest[:12], after.model.digest[:12], why))
+    found += _chosen(*chosen, renamed)
     return tuple(sorted(found, key=lambda fact: GROUPS.index(fact.group)))
+
+
+def _chosen(before: Mapping[str, str], after: Mapping[str, str], renamed: Mapping[str, str]) -> Iterator[Fact]:
+    for name, new in after.items():
+        old = before.get(renamed.get(name, name), new)
+        if old != new:
+            yield Fact(
+                "model", f"choice of {name}", old, new, "its candidates were as good as equal, or its logits moved"
+            )
 
 
 def _why_key(key: str, before: str, given: Mapping[str, str]) -> str:

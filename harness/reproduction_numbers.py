@@ -4,17 +4,18 @@ Times, and what was computed rather than found in the store, are no findings and
 """
 
 import csv
+import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import pairwise, takewhile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from harness.errors import DataError
-from harness.record_files import PREDICTIONS, TABLES
+from harness.record_files import FITTED, PREDICTIONS, TABLES
 from harness.records import JobRecord, PolicyRecord
 
 SCORES = ("confidence", "nll", "nll_calibrated")
@@ -89,6 +90,27 @@ def predictions(folder: Path) -> Predictions:
     return {
         str(policies[a]): {name: values[a:b] for name, values in columns.items()} for a, b in pairwise(edges) if b > a
     }
+
+
+def choices(folder: Path) -> dict[str, str]:
+    """What each searching policy of a job chose: the whole numbers and words among what it learned, by its name.
+
+    Empty where the folder does not tell.
+    """
+    try:
+        fitted = json.loads((folder / FITTED).read_text(encoding="utf-8"))
+        learned = {str(name): dict(spec["learned"]) for name, spec in fitted.items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {}
+    chosen = {
+        name: {key: value for key, value in found.items() if _is_choice(value)} for name, found in learned.items()
+    }
+    return {name: json.dumps(found) for name, found in chosen.items() if found}
+
+
+def _is_choice(value: Any) -> bool:
+    items = value if isinstance(value, list) else [value]
+    return bool(items) and all(isinstance(item, int | str) for item in items)
 
 
 def _of_policy(policy: PolicyRecord) -> Iterator[tuple[str, float | str]]:

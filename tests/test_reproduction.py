@@ -14,7 +14,7 @@ from harness.record_files import write_job, write_table
 from harness.records import JobRecord, PolicyPredictions, Table
 from harness.reproduction import Comparison, Findings, compare, renamed
 from harness.reproduction_facts import Fact, facts
-from harness.reproduction_numbers import predictions, table_numbers
+from harness.reproduction_numbers import choices, predictions, table_numbers
 from harness.reproduction_report import Reproduction, as_json, markdown, text_lines
 
 MakeJob = Callable[..., JobRecord]
@@ -250,6 +250,28 @@ def test_configuration_is_explained(make_job: MakeJob) -> None:
         "trust is not taken over from a run: give model.trust=true",
         "this version of the schema has it",
     ]
+
+
+def test_a_search_that_chose_otherwise_is_told(make_job: MakeJob, tmp_path: Path) -> None:
+    """Whole numbers and words among what was learned are choices; weights are not."""
+    texts = {
+        "a": {
+            "gps": {"learned": {"chosen": [15, 0], "space": "probs", "weights": [0.5, 0.5]}},
+            "mean": {"learned": {}},
+        },
+        "b": {
+            "gps": {"learned": {"chosen": [15, 3], "space": "probs", "weights": [0.4, 0.6]}},
+            "mean": {"learned": {}},
+        },
+    }
+    for name, text in texts.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "fitted.json").write_text(json.dumps(text))
+    before, after = choices(tmp_path / "a"), choices(tmp_path / "b")
+    assert before == {"gps": '{"chosen": [15, 0], "space": "probs"}'}
+    (fact,) = listed(make_job(), make_job(), chosen=(before, after))
+    assert (fact.group, fact.what, "[15, 3]" in fact.after) == ("model", "choice of gps", True)
+    assert choices(tmp_path) == {}
 
 
 def reproduction(comparison: Comparison, *facts: Fact) -> Reproduction:

@@ -22,7 +22,7 @@ from harness.logged_config import changed_keys, checked_overrides, read_tree, to
 from harness.record_files import CONFIG, RECORD, read_record
 from harness.reproduction import Findings, compare, renamed
 from harness.reproduction_facts import facts
-from harness.reproduction_numbers import predictions, table_numbers
+from harness.reproduction_numbers import choices, predictions, table_numbers
 from harness.reproduction_report import Reproduction, as_json, markdown, plain, text_lines
 from harness.runner import run
 from harness.tracking.location import public_uri, read_marker, resolve_uri
@@ -147,6 +147,7 @@ def _reproduce(
         keys=[item for item in changed_keys(first.tree, config) if item[0] != "model.path" or item[0] in given],
         given=given,
         renamed=renamed(before, outcome.record),
+        chosen=(choices(first.folder), choices(outcome.folder)),
     )
     return Reproduction(
         comparison=compare(first.findings, second),
