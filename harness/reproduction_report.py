@@ -100,7 +100,8 @@ def _lines(found: Reproduction) -> Iterator[str]:
     comparison = found.comparison
     yield f"{found.name}, run {found.started}, again {found.how}"
     yield f"models trained: {found.trained}, forward passes run: {found.computed}"
-    yield f"verdict: {comparison.verdict} ({comparison.compared:,} numbers compared: {HEADLINE[comparison.verdict]})"
+    said = HEADLINE[comparison.verdict] + (", on other data" if any(one.group == "data" for one in found.facts) else "")
+    yield f"verdict: {comparison.verdict} ({comparison.compared:,} numbers compared: {said})"
     beyond = [item for item in comparison.differences if item.beyond]
     rounding = [item for item in comparison.differences if not item.beyond]
     yield from _listed(f"{len(beyond):,} beyond rounding", beyond)

@@ -295,6 +295,8 @@ def test_the_verdict_can_be_read_by_people_and_scripts(make_job: MakeJob) -> Non
     assert [item["off"] for item in value["differences"]] == ["inf", pytest.approx(0.25)]
     assert value["facts"]["environment"] == [{"what": "numpy", "before": "2", "after": "3", "why": ""}]
     assert "**different**" in markdown(said)
+    other = reproduction(compared(job, job), Fact("data", "test", "a", "b"))
+    assert "every number has the same bits, on other data)" in "\n".join(text_lines(other))
 
 
 def test_names_of_others_reach_no_terminal_raw(make_job: MakeJob) -> None:
