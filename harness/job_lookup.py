@@ -1,6 +1,7 @@
 """A finished job by what a person calls it: its folder, the folder's name, or the id of its MLflow run."""
 
 import importlib
+import os
 from pathlib import Path
 
 from harness.errors import ConfigError, TrackingError
@@ -43,7 +44,8 @@ def find_job(name: str, *, output: Path, store: Path, uri: str) -> Path:
 def job_folder(name: str, *, output: Path) -> Path | None:
     """A finished job's folder by its path, or by its name below `output`; None where it is neither."""
     folders = (Path(name).expanduser(), output / name)
-    return next((folder for folder in folders if (folder / RECORD).is_file()), None)
+    # Path.is_file raises for a name that is too long.
+    return next((folder for folder in folders if os.path.isfile(folder / RECORD)), None)  # noqa: PTH113
 
 
 def _logged_as(run_id: str, output: Path) -> Path | None:

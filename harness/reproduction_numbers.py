@@ -59,11 +59,18 @@ def record_numbers(record: JobRecord, *, names: Mapping[str, str]) -> dict[Place
 
 
 def table_numbers(folder: Path) -> dict[Place, float | str]:
-    """The numeric cells of a job's tables, each named by its row's leading words and its column."""
+    """The numeric cells of a job's tables, each named by its row's leading words and its column.
+
+    Raises:
+        DataError: where a table cannot be read.
+    """
     found: dict[Place, float | str] = {}
     for file in sorted((folder / TABLES).glob("*.csv")):
-        with file.open(encoding="utf-8", newline="") as stream:
-            found |= _of_table(file.stem, list(csv.reader(stream)))
+        try:
+            with file.open(encoding="utf-8", newline="") as stream:
+                found |= _of_table(file.stem, list(csv.reader(stream)))
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise DataError(f"table {file.name} of a run is damaged: {error}") from error
     return found
 
 
@@ -84,7 +91,7 @@ def predictions(folder: Path) -> Predictions:
         table = pq.read_table(file, columns=["policy", "example", "label", "predicted", *SCORES])
         columns = {name: table[name].to_numpy() for name in table.column_names}
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise DataError(f"{file.name} of the first run is damaged: {' '.join(str(error).split())[:200]}") from error
+        raise DataError(f"{file.name} of a run is damaged: {' '.join(str(error).split())[:200]}") from error
     policies = columns.pop("policy").astype(str)
     edges = [0, *(np.flatnonzero(policies[1:] != policies[:-1]) + 1).tolist(), len(policies)]
     return {

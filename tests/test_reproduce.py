@@ -140,7 +140,13 @@ def test_data_that_lie_elsewhere(harness: Any, here: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("0" * 32, "no job '0000"), ("nothing", "no job 'nothing'"), ("../..", r"no job '\.\./\.\.'"), ("", "no job ''")],
+    [
+        ("0" * 32, "no job '0000"),
+        ("nothing", "no job 'nothing'"),
+        ("../..", r"no job '\.\./\.\.'"),
+        ("", "no job ''"),
+        (300 * "x", "no job 'xxx"),
+    ],
 )
 def test_a_job_that_is_not_there(harness: Any, database: Path, name: str, message: str) -> None:
     """One line, exit code 2."""
@@ -156,6 +162,35 @@ def test_a_record_of_another_schema(harness: Any) -> None:
     answer = harness("reproduce", JOB)
     assert (answer.code, "schema 2, got 1" in answer.error) == (2, True)
     assert "rm -rf" not in answer.error
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"versions": []}, {"model": {"digest": 1}}, {"policies": [1]}, {"dataset": {"splits": {"test": {"count": "x"}}}}],
+)
+@pytest.mark.usefixtures("here")
+def test_a_record_of_wrong_types(harness: Any, change: dict[str, Any]) -> None:
+    """Whatever a stranger's record holds in a number's place: one line."""
+
+    def merge(record: dict[str, Any], more: dict[str, Any]) -> None:
+        for key, value in more.items():
+            if isinstance(value, dict):
+                merge(record[key], value)
+            else:
+                record[key] = value
+
+    edit("record.json", lambda record: merge(record, change))
+    answer = harness("reproduce", JOB)
+    assert (answer.code, "cannot be compared" in answer.error) == (2, True)
+
+
+@pytest.mark.parametrize(("file", "text"), [("predictions.parquet", "PAR1"), ("tables/views.csv", "a,b\n\0\udcff")])
+@pytest.mark.usefixtures("here")
+def test_a_damaged_file(harness: Any, file: str, text: str) -> None:
+    """It is named."""
+    Path(JOB, file).write_bytes(text.encode("utf-8", "surrogateescape"))
+    answer = harness("reproduce", JOB)
+    assert (answer.code, f"{Path(file).name} of a run is damaged" in answer.error) == (2, True)
 
 
 @pytest.mark.usefixtures("here")

@@ -2,15 +2,17 @@
 
 import argparse
 import importlib
+import os
 import shlex
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pydantic
 from rich.console import Console
 
 from harness import __version__
@@ -20,6 +22,7 @@ from harness.errors import ConfigError, DataError, ModelError, TrackingError
 from harness.job_lookup import job_folder
 from harness.logged_config import changed_keys, checked_overrides, read_tree, to_run_again
 from harness.record_files import CONFIG, RECORD, read_record
+from harness.records import JobRecord
 from harness.reproduction import Findings, compare, renamed
 from harness.reproduction_facts import facts
 from harness.reproduction_numbers import choices, predictions, table_numbers
@@ -86,12 +89,19 @@ def _first_run(name: str, settings: Config, *, uri: str, folder: Path) -> First:
     return First(folder, findings, read_tree(text), run_id)
 
 
-def _record(folder: Path, name: str) -> Any:
+def _record(folder: Path, name: str) -> JobRecord:
+    """The first run's record, every value of the type that it should have: it may come from anywhere."""
+    refused = f"the record of {name} cannot be compared by tta-harness {__version__}"
     try:
-        return read_record(folder)
+        record = read_record(folder)
+        pydantic.TypeAdapter(JobRecord).validate_python(asdict(record))
     except DataError as error:
-        reason = str(error).removeprefix(f"{folder / RECORD}: ")
-        raise DataError(f"the record of {name} cannot be compared by tta-harness {__version__}: {reason}") from error
+        raise DataError(f"{refused}: {str(error).removeprefix(f'{folder / RECORD}: ')}") from error
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise DataError(f"{refused}: {plain(where)}: {first['msg']}") from error
+    return record
 
 
 def _again(first: First, given: Mapping[str, str], *, output: Path, store: Path, uri: str) -> Config:
@@ -115,7 +125,7 @@ def _checked_paths(config: Config, given: Mapping[str, str], *, uri: str, folder
         ("dataset.path", getattr(config.dataset, "path", None)),
         ("corruption_path", config.corruption_path),
     ):
-        if path is not None and not Path(path).expanduser().exists():
+        if path is not None and not os.path.exists(Path(path).expanduser()):  # noqa: PTH110 - never raises
             raise DataError(f"the job's data are not at {path}: {key}=… says where they are now")
     node = config.model
     if not isinstance(node, Checkpoint):
@@ -124,7 +134,7 @@ def _checked_paths(config: Config, given: Mapping[str, str], *, uri: str, folder
     if node.path.startswith(("models:/", "runs:/")):
         folder.mkdir()
         path = importlib.import_module("harness.tracking.reading").download_model(node.path, uri=uri, folder=folder)
-    elif not path.exists():
+    elif not os.path.exists(path):  # noqa: PTH110 - never raises
         raise ModelError(f"the job's checkpoint is not at {node.path}: model.path=… says where it is now")
     if path.is_dir() and not node.trust and "model.path" not in given:
         raise ModelError(
@@ -166,11 +176,7 @@ def _reproduce(
 def _other_store(first: First, config: Config) -> tuple[str, ...]:
     """A hint where the job's own store is on this machine and was not asked."""
     theirs = first.tree.get("store")
-    if (
-        not isinstance(theirs, str)
-        or not Path(theirs).is_dir()
-        or Path(theirs).resolve() == Path(config.store).resolve()
-    ):
+    if not isinstance(theirs, str) or not os.path.isdir(theirs) or os.path.samefile(theirs, config.store):  # noqa: PTH112, PTH121
         return ()
     return (f"the job used the store {theirs}, which is here too: store=… reads it",)
 
