@@ -92,8 +92,8 @@ def _add_jobs(commands: "argparse._SubParsersAction[Parser]") -> None:
     show = _add(commands, "show", "a picture of the views of the policies on sample images")
     show.add_argument("--output", dest="picture", metavar="PATH", help="where the picture goes (default: views.png)")
     show.add_argument("--images", type=int, default=4, metavar="N", help="how many sample images (default: 4)")
-    again = _add(commands, "reproduce", "run a job again from its MLflow run and compare every metric")
-    again.add_argument("run_id", help="the parent run")
+    again = _add(commands, "reproduce", "run a finished job again, compare every number, say what differs")
+    again.add_argument("run_id", metavar="RUN_ID", help=JOB)
     again.add_argument("--fresh", action="store_true", help="train and predict anew instead of using the store")
     _json(again)
 

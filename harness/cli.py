@@ -36,7 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except (KeyboardInterrupt, Terminated) as stop:
         again = shlex.join(["harness", *arguments])
-        print(f"\ninterrupted: what is finished is kept; `{again}` goes on from there", file=sys.stderr)
+        kept = "what is finished is kept; `{}` goes on from there"
+        if "--fresh" in arguments:  # its store was a temporary one
+            kept = "nothing of it is kept; `{}` begins anew"
+        print(f"\ninterrupted: {kept.format(again)}", file=sys.stderr)
         return 143 if isinstance(stop, Terminated) else 130
     except BrokenPipeError:  # before its base class OSError
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

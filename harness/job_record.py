@@ -19,7 +19,7 @@ from harness.config import Checkpoint, Config
 from harness.contact_sheet import write_contact_sheet
 from harness.cross_fitting import FittedPolicy
 from harness.evaluation import GAINS, Evaluation, PolicyResult
-from harness.fingerprint import canonical
+from harness.fingerprint import array_digest, canonical
 from harness.frames import write_frame
 from harness.gallery import make_gallery, write_gallery
 from harness.hardest import hardest_images, logged_table
@@ -77,8 +77,9 @@ def make_record(
     started: datetime,
     command: str,
     sweep: str | None,
+    conditions: Mapping[str, str],
 ) -> JobRecord:
-    """Everything that is known about a finished job, as one frozen value."""
+    """Everything that is known about a finished job, as one frozen value; `conditions` join its versions."""
     shown = [result for result in evaluation.results if result.policy.name in ("identity", recommendation.policy)]
     return JobRecord(
         job_id=job_id,
@@ -102,7 +103,7 @@ def make_record(
         reliability={one.policy.name: _reliability(one, one.scores.confidence) for one in shown},
         reliability_calibrated={one.policy.name: _reliability(one, one.confidence_calibrated) for one in shown},
         warnings=(*info.warnings, *warnings),
-        versions=versions(),
+        versions={**versions(), **conditions},
         study=config.study,
         sweep=sweep,
         commit=_commit(),
@@ -264,7 +265,7 @@ def _dataset_record(dataset: Dataset) -> DatasetRecord:
     return DatasetRecord(
         name=dataset.name,
         class_names=dataset.test.class_names,
-        splits={split.name: SplitRecord(split.digest, len(split)) for split in splits},
+        splits={split.name: SplitRecord(split.digest, len(split), array_digest(split.labels)) for split in splits},
         notes=dataset.notes,
     )
 

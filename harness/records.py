@@ -41,10 +41,11 @@ class PolicyRecord:
 
 @dataclass(frozen=True)
 class SplitRecord:
-    """A split's digest (64 hex digits) and its number of examples."""
+    """A split's digest (64 hex digits), its number of examples, and the digest of its labels alone, where known."""
 
     digest: str
     count: int
+    labels: str = ""
 
 
 @dataclass(frozen=True)

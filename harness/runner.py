@@ -2,6 +2,7 @@
 
 import atexit
 import importlib
+import re
 import shutil
 import tempfile
 import warnings
@@ -33,6 +34,7 @@ from harness.policies.policy import Policy, required_views
 from harness.progress import TrainingBar, pass_bar, plan_lines, step_bar
 from harness.record_files import PAGE, PREDICTIONS, RECORD, read_record
 from harness.records import JobRecord
+from harness.run_conditions import code_conditions, machine_conditions
 from harness.selection import choose
 from harness.store import INFERENCE_VERSION, LogitStore
 from harness.tracking.location import Marker, logged_run, public_uri, resolve_uri, write_marker
@@ -119,7 +121,9 @@ class Job:
     @property
     def folder(self) -> Path:
         """Where the record goes."""
-        return Path(self.config.output) / f"{self.source.name}-{self.job_id[:8]}"
+        # A name may come with somebody else's configuration: it is no path.
+        name = re.sub(r"[/\\\x00]+", "_", self.source.name)
+        return Path(self.config.output) / f"{name}-{self.job_id[:8]}"
 
 
 def prepare(config: Config) -> Job:
@@ -224,6 +228,7 @@ def run(config: Config, *, console: Console, command: str, sweep: str | None = N
             started=started,
             command=command,
             sweep=sweep,
+            conditions=_conditions(job, info),
         )
         if config.tracking.enabled:
             uri = public_uri(resolve_uri(config.tracking.uri))
@@ -283,6 +288,13 @@ def _draw(job: Job) -> None:
     if not (job.folder / PAGE).exists():
         # Imported when there is something to draw: a plan, or a job that is there already, needs no library for it.
         importlib.import_module("harness.page.job").write_page(job.folder, cache=job.store.root)
+
+
+def _conditions(job: Job, info: ModelInfo) -> dict[str, str]:
+    passes = required_passes(job.policies, job.dataset)
+    keys = [logit_key(item, dataset=job.dataset, model_digest=info.digest, engine=job.engine) for item in passes]
+    code = code_conditions(evaluation=EVALUATION_VERSION, inference=INFERENCE_VERSION)
+    return code | machine_conditions(job.store.note(key) for key in keys)
 
 
 def _company(numbers: Mapping[str, float]) -> list[str]:

@@ -16,6 +16,7 @@ from sklearn.metrics import accuracy_score, log_loss
 from harness import build
 from harness.compose import compose
 from harness.config import parse
+from harness.fingerprint import array_digest
 from harness.job_record import config_text, versions
 from harness.logspace import log_softmax
 from harness.record_files import read_record
@@ -109,7 +110,11 @@ def test_the_record_says_what_was_asked_and_what_came_out(folder: Path) -> None:
     )
     assert len(record.model.digest) == len(str(record.model.fingerprint)) == 64
     assert record.command.startswith("harness run dataset=npz dataset.path=tiny.npz")
-    assert {"python", "numpy", "keras", "tta-harness"} <= set(versions()) == set(record.versions)
+    assert {"python", "numpy", "keras", "tta-harness"} <= set(versions()) <= set(record.versions)
+    assert {"evaluation", "inference", "processor", "cores", "passes: device", "passes: threads"} <= set(
+        record.versions
+    )
+    assert record.dataset.splits["test"].labels == array_digest(np.arange(75) % 3)
     text = (folder / "record.json").read_text(encoding="utf-8")
     assert json.loads(text, parse_constant=lambda name: pytest.fail(name))["job_id"] == record.job_id
     assert asdict(record)["schema"] == 2

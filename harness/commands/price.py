@@ -81,7 +81,7 @@ def _measure(folder: Path, names: Sequence[str], *, batches: Sequence[int], load
     found: list[Timing] = []
     noise = list(load_doubt(load))
     for batch in batches:
-        with _rounds(console, f"timing batches of {batch}" if batch > 1 else "timing single images") as advance:
+        with _rounds(console, f"batches of {batch}" if batch > 1 else "single images") as advance:
             times = time_queries(
                 candidates, images, batch=batch, seconds=SECONDS, clock=time.perf_counter, advance=advance
             )
@@ -103,7 +103,7 @@ def _measure(folder: Path, names: Sequence[str], *, batches: Sequence[int], load
 @contextmanager
 def _rounds(console: Console, title: str) -> Iterator[Callable[[], None]]:
     """Progress over the rounds, which may end before all are done."""
-    with step_bar(console, title, {str(number): 1.0 for number in range(WARM_UP + MOST)}) as advance:
+    with step_bar(console, title, {str(number): 1.0 for number in range(WARM_UP + MOST)}, done="timed") as advance:
         numbers = itertools.count()
         yield lambda: advance(str(next(numbers)))
 
