@@ -106,7 +106,8 @@ class JobRecord:
         job_id: the job's fingerprint, 64 hex digits.
         name: short name for people.
         question: one sentence.
-        started, finished: ISO 8601 in UTC, e.g. `2025-03-01T12:00:00+00:00`.
+        started: ISO 8601 in UTC, e.g. `2025-03-01T12:00:00+00:00`.
+        finished: likewise.
         params: few and flat; repeated on every policy's run in the tracker.
         history: training curves, one number per epoch.
         recommendation: the policy chosen on validation and what test says about it.
