@@ -28,7 +28,7 @@ nitpicky = True  # a name in the Python pages that leads nowhere is an error
 suppress_warnings: list[str] = []
 nitpick_ignore_regex = [
     # Nothing is looked up on the network, so that other people's types are names without a link.
-    ("py:.*", r"(numpy|np|collections|pathlib|typing|pandas|dataclasses|rich|argparse)\..*"),
+    ("py:.*", r"(numpy|np|collections|pathlib|typing|pandas|pd|dataclasses)\..*"),
     ("py:.*", r"[A-Z]"),  # letters of shapes
 ]
 highlight_language = "none"

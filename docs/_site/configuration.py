@@ -1,11 +1,14 @@
 """The page of every key of the configuration."""
 
+import ast
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from _site.markdown import code, table
 from _site.schema import REQUIRED, Key, node_keys, yaml_text
 from harness import config
+from harness.models.registry import MODELS as BUILDERS
 from harness.models.specs import AUGMENTATIONS, TRAINING_DEFAULTS
 
 DATASETS: Mapping[str, type[config.Node]] = {
@@ -28,6 +31,7 @@ def configuration() -> str:
     parts += [_table(node_keys(config.DatasetNode, prefix="dataset"))]
     parts += _kinds("dataset", DATASETS, without=(*shared, "kind"))
     parts += ["## model", *_kinds("model", MODELS, without=("kind",))]
+    parts += ["The arguments of each builder:", _builders()]
     parts += ["## training", _table(node_keys(config.Training, prefix="training"))]
     parts += ["What `null` means for each model:", _defaults(TRAINING_DEFAULTS, fields=config.Training.model_fields)]
     parts += ["## augmentation", _table(node_keys(config.Augmentation, prefix="augmentation", without=("kind",)))]
@@ -62,6 +66,25 @@ def _defaults(defaults: Mapping[str, Any], *, fields: Iterable[str]) -> str:
         (code(kind), *(code(yaml_text(getattr(given, name))) for name in names)) for kind, given in defaults.items()
     ]
     return table(("model", *names), rows)
+
+
+def _builders() -> str:
+    rows = [(code(kind), ", ".join(map(code, arguments(place))) or "none") for kind, place in BUILDERS.items()]
+    return table(("model", "`model.arguments`, with defaults"), rows)
+
+
+def arguments(place: str) -> list[str]:
+    """The keyword-only arguments of a builder, `module:function`, from its source: to import it loads TensorFlow."""
+    module, _, function = place.partition(":")
+    file = Path(config.__file__).parent.parent.joinpath(*module.split(".")).with_suffix(".py")
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    (found,) = (one for one in tree.body if isinstance(one, ast.FunctionDef) and one.name == function)
+    pairs = zip(found.args.kwonlyargs, found.args.kw_defaults, strict=True)
+    return [f"{one.arg}: {_literal(default)}" if default else one.arg for one, default in pairs]
+
+
+def _literal(default: ast.expr) -> str:
+    return yaml_text(ast.literal_eval(default))
 
 
 def _augmentations() -> str:

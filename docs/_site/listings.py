@@ -36,8 +36,8 @@ def corruptions() -> str:
 
 
 def _parameters(texts: Sequence[str]) -> str:
-    # Room to break a line between choices.
-    return ", ".join(code(text.replace("|", " | ")) for text in texts)
+    """One a line, with room to break a line between choices."""
+    return "<br>".join(code(text.replace("|", " | ")) for text in texts)
 
 
 def _levels(levels: Levels) -> str:

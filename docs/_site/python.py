@@ -22,6 +22,7 @@ MODULES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "A data set of your own": {
         "harness.datasets.raw": ("RawDataset", "RawSplit"),
         "harness.datasets.arrays": ("array_split",),
+        "harness.datasets.registry": ("load_raw",),
         "harness.types": ("ImageSource", "ArrayImages"),
     },
     "A model of your own": {"harness.models.registry": ("build_model",)},

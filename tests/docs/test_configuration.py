@@ -1,7 +1,7 @@
 """The reference of the configuration says what the schema accepts, and leaves no key out."""
 
 import pytest
-from _site.configuration import configuration
+from _site.configuration import arguments, configuration
 from _site.schema import attributes, config_groups, node_classes, node_keys, values_text
 
 from harness.config import Checkpoint, Config, DatasetNode, Evaluation, ImageFolder, Node, PolicyNode
@@ -67,3 +67,10 @@ def test_the_meaning_is_that_of_the_docstring() -> None:
 def test_a_type_without_words_is_anything() -> None:
     """What the schema does not restrict is said to be anything."""
     assert values_text({}) == "anything"
+
+
+def test_arguments_of_builders_are_read_from_their_source() -> None:
+    """Keyword-only arguments with their defaults, those without one by name alone."""
+    assert arguments("harness.models.small_cnn:build") == ["width: 32"]
+    assert arguments("harness.models.keras_application:build")[:2] == ["name", "weights: null"]
+    assert "| `keras_application` | `name`, `weights: null`, `fine_tune: all` |" in PAGE
