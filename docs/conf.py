@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 DOCS = Path(__file__).parent
-sys.path.insert(0, str(DOCS))
+sys.path.append(str(DOCS))
 
 from harness import __version__  # noqa: E402
 

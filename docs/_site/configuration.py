@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from _site.markdown import code, table
-from _site.schema import REQUIRED, Key, node_keys, yaml_text
+from _site.schema import REQUIRED, Key, attributes, node_keys, yaml_text
 from harness import config
 from harness.models.registry import MODELS as BUILDERS
 from harness.models.specs import AUGMENTATIONS, TRAINING_DEFAULTS
@@ -36,6 +36,7 @@ def configuration() -> str:
     parts += ["What `null` means for each model:", _defaults(TRAINING_DEFAULTS, fields=config.Training.model_fields)]
     parts += ["## augmentation", _table(node_keys(config.Augmentation, prefix="augmentation", without=("kind",)))]
     parts += ["The parameters of each kind:", _augmentations()]
+    parts += ["## views", f"Mapping from name to list of views: {attributes(config.Config)['views']}"]
     parts += ["## tta", "`tta=NAME` chooses policies by name, and `tta.NAME` holds the keys of the policy NAME."]
     parts += [_table(node_keys(config.PolicyNode, prefix="tta.NAME"))]
     parts += ["## evaluation", _table(node_keys(config.Evaluation, prefix="evaluation"))]

@@ -66,9 +66,9 @@ def attributes(node: type[Node]) -> dict[str, str]:
 def _entries(text: str) -> Iterator[tuple[str, str]]:
     """`name: text` entries of a docstring's section; several names may share one text, and texts may be folded."""
     for entry in re.split(r"\n(?=    \S)", "\n" + text):
-        if match := ATTRIBUTE.match(entry.split("\n")[0].rjust(1)):
-            folded = " ".join([match[2], *(line.strip() for line in entry.split("\n")[1:])])
-            yield from ((name.strip(), folded.strip()) for name in match[1].split(","))
+        if match := ATTRIBUTE.match(" ".join(entry.split("\n    "))):
+            folded = " ".join(match[2].split())
+            yield from ((name.strip(), folded) for name in match[1].split(","))
 
 
 def values_text(schema: Mapping[str, Any]) -> str:

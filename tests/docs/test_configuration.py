@@ -5,6 +5,9 @@ from _site.configuration import arguments, configuration
 from _site.schema import attributes, config_groups, node_classes, node_keys, values_text
 
 from harness.config import Checkpoint, Config, DatasetNode, Evaluation, ImageFolder, Node, PolicyNode
+from harness.datasets.registry import LOADERS
+from harness.models.registry import MODELS
+from harness.models.specs import AUGMENTATIONS
 
 PAGE = configuration()
 ROWS = {row[0].strip(" `"): [cell.strip() for cell in row[1:]] for row in (
@@ -24,7 +27,7 @@ def test_every_key_of_the_schema_is_on_the_page(name: str) -> None:
     fields = set(node_classes()[name].model_fields) - {"kind"}
     groups = {field for field in fields if name == "Config" and field in config_groups()}
     assert {f"{PREFIXES[name]}{field}" for field in fields - groups} - set(ROWS) == set()
-    assert {group for group in groups if f"## {group}\n" not in PAGE} - {"views"} == set()
+    assert {group for group in groups if f"## {group}\n" not in PAGE} == set()
 
 
 @pytest.mark.parametrize("name", sorted(set(node_classes()) - {"Node"}))
@@ -74,3 +77,10 @@ def test_arguments_of_builders_are_read_from_their_source() -> None:
     assert arguments("harness.models.small_cnn:build") == ["width: 32"]
     assert arguments("harness.models.keras_application:build")[:2] == ["name", "weights: null"]
     assert "| `keras_application` | `name`, `weights: null`, `fine_tune: all` |" in PAGE
+
+
+@pytest.mark.parametrize("kind", [*LOADERS, *MODELS, *AUGMENTATIONS])
+def test_every_kind_is_named(kind: str) -> None:
+    """In the heading of its keys, or at the head of a row of its arguments."""
+    headings = " ".join(line for line in PAGE.splitlines() if line.startswith("### "))
+    assert kind in headings.replace(",", " ").replace("=", " ").split() or kind in ROWS

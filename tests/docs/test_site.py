@@ -117,12 +117,17 @@ def test_the_root_leads_to_the_first_page(site: Path) -> None:
 
 
 def test_a_link_to_nothing_ends_the_build(tmp_path: Path) -> None:
-    """A page, a place or a picture that is missing, and a page that no list names, are errors that name it."""
+    """A page, a place or a picture that is missing, and a page that no list names, are errors that name it.
+
+    A link to the README leads to the first page instead, and one to a file that is no page is text.
+    """
     docs = tmp_path / "docs"
     docs.mkdir()
     shutil.copytree(ROOT / "docs" / "_site", docs / "_site", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copyfile(ROOT / "docs" / "conf.py", docs / "conf.py")
-    (docs / "page.md").write_text("# Page\n\n## Place\n")
+    (tmp_path / "README.md").write_text("# Not a page\n")
+    (tmp_path / "code.py").touch()
+    (docs / "page.md").write_text("# Page\n\n## Place\n\n[first](../README.md) [the code](../code.py)\n")
     (docs / "alone.md").write_text("# Alone\n")
     wrong = "[a](gone.md) [b](page.md#nowhere) ![c](gone.png)"
     (docs / "index.md").write_text(f"# Index\n\n[page](page.md#place)\n\n{wrong}\n\n```{{toctree}}\npage\n```\n")
@@ -131,3 +136,6 @@ def test_a_link_to_nothing_ends_the_build(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 4
     for what in ("gone.md", "nowhere", "gone.png", "alone.md"):
         assert what in done.stderr
+    html = (tmp_path / "build" / "docs" / "page.html").read_text()
+    assert re.search(r'<a [^>]*href="index.html[^>]*>(<[^>]*>)*first<', html)
+    assert "the code" in html and "code.py" not in html
