@@ -236,12 +236,12 @@ class Evaluation(Node):
 
 
 class Tracking(Node):
-    """Where results are logged.
+    """What MLflow is told, and where it listens.
 
     Attributes:
-        enabled: whether MLflow is told at all; `tracking=none` says no.
-        uri: where it listens; None is MLFLOW_TRACKING_URI, else `mlflow.db` in the working directory.
-        experiment: its name in MLflow; made where it is missing.
+        enabled: whether a job is logged.
+        uri: None is MLFLOW_TRACKING_URI, else `mlflow.db` in the working directory.
+        experiment: its name; made where it is missing.
     """
 
     enabled: bool = True

@@ -157,9 +157,9 @@ class JobRecord:
 
     @property
     def highlighted(self) -> PolicyRecord | None:
-        """The policy that pictures look at closely: the chosen one, or where that is identity the next on validation.
+        """The policy that pictures look at closely.
 
-        None where identity stands alone.
+        It is the chosen one, or where that is identity the next on validation; None where identity stands alone.
         """
         if self.recommendation.policy != IDENTITY:
             return self.policy(self.recommendation.policy)

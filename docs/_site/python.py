@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 MODULES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "Results": {
-        "harness.record_files": ("read_record",),
+        "harness.frames": ("load_records", "to_frame"),
         "harness.records": ("JobRecord", "PolicyRecord", "DatasetRecord", "SplitRecord", "ModelRecord", "Reliability"),
         "harness.selection": ("Recommendation",),
     },
