@@ -9,7 +9,7 @@ LOCK := requirements/$(ACCELERATOR).lock
 # Without compiled bytecode every import is more than twice as slow, whatever the shell around us prefers.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-all lint types ui lock clean help
+.PHONY: run test test-all lint types ui docs lock clean help
 
 help:  ## show the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,13 +33,17 @@ types: $(STAMP)  ## mypy, strict
 ui: $(STAMP)  ## the MLflow UI on 127.0.0.1, with a link that opens at the results
 	@$(BIN)/harness ui
 
+docs: $(STAMP)  ## the documentation as a site, every link checked: prints where it is
+	@$(BIN)/python -m sphinx -W --keep-going -q -E -c docs . build/docs
+	@echo "open build/docs/index.html"
+
 lock:  ## resolve the lock files anew (needs uv)
 	for a in cpu gpu; do uv pip compile pyproject.toml --extra $$a --extra joblib --extra onnx --group dev --group docs --universal \
 		--python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
 		-q -o requirements/$$a.lock; done
 
 clean:  ## remove the environment and what tools left behind; results and store stay
-	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
 
 $(STAMP): $(LOCK) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
