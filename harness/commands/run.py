@@ -19,6 +19,7 @@ from harness.job_record import config_text
 from harness.report import recommendation_headline, render_leaderboard, render_recommendation
 from harness.runner import Outcome, run
 from harness.terminal import worker_console
+from harness.tracking.location import public_uri, read_marker
 
 ROWS = 20
 
@@ -32,7 +33,7 @@ def main(options: argparse.Namespace, overrides: list[str]) -> int:
         print(config_text(config), end="")
         return 0
     outcome = run(config, console=Console(stderr=True), command=shlex.join(["harness", "run", *overrides]))
-    return _show(outcome)
+    return _show(outcome, tracking=[override for override in overrides if override.startswith("tracking.")])
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,8 @@ def _sweep(overrides: list[str]) -> int:
     return 3 if failed else 4 if pending else 0
 
 
-def _show(outcome: Outcome) -> int:
+def _show(outcome: Outcome, *, tracking: list[str]) -> int:
+    """Prints the outcome; `tracking` are the overrides that `harness ui` needs as well."""
     console, record = Console(), outcome.record
     render_leaderboard(record, console, limit=ROWS)
     render_recommendation(record, console)
@@ -113,5 +115,15 @@ def _show(outcome: Outcome) -> int:
         print(f"warning: {outcome.tracking_error}; the results are on disk: `harness sync` later", file=sys.stderr)
         return 4
     if outcome.run_id:
-        console.print(f"in MLflow: run {outcome.run_id}; open it with `harness ui` (or `make ui`)", highlight=False)
+        command = f"`{public_uri(shlex.join(['harness', 'ui', *tracking]))}`" + ("" if tracking else " (or `make ui`)")
+        text = f"in MLflow: run {outcome.run_id}{_child_runs(outcome)}; open it with {command}"
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
     return 0
+
+
+def _child_runs(outcome: Outcome) -> str:
+    """How many policies have a run of their own, where that is not all."""
+    marker, count = read_marker(outcome.folder), len(outcome.record.policies)
+    if marker is None or marker.child_runs is None or marker.child_runs >= count:
+        return ""
+    return f" and {marker.child_runs} of the {count} policies (tracking.child_runs), all in its leaderboard.json"
