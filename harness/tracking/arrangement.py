@@ -18,9 +18,10 @@ DATASETS = "tta.datasets"
 PRIMARY = {"mlflow.experiment.primaryMetric.name": SORTED_BY, "mlflow.experiment.primaryMetric.greaterIsBetter": "True"}
 DESCRIPTION = """\
 **Which test-time augmentation policy should I ship, is the gain real, what does it cost?** \
-One run per job, and below it one run per policy, all on the same images and the same trained model.
+Unfold for what the rows and columns are.
 
-Open the saved view **TTA policies** (button *Views* above the table) for the leaderboard, its chart icon for gain \
+One run per job, and below it one run per policy, all on the same images and the same trained model. Open the saved \
+view **TTA policies** (the button at the top right) for the leaderboard, its chart icon for gain \
 against cost; **TTA jobs** shows what each job recommends. The page of a job has the answer in its description, the \
 whole leaderboard as `leaderboard.json` and `leaderboard.csv`, and plots among its artifacts.
 
@@ -60,7 +61,7 @@ def _changes(tags: Mapping[str, str], *, dataset: str | None) -> dict[str, str]:
     changes |= {
         name: value
         for name, value in saved_views(datasets).items()
-        if name not in tags or (name.startswith(PREFIX) and is_outdated(tags[name]))
+        if name not in tags or (name.startswith(PREFIX) and is_outdated(tags[name], value))
     }
     if _is_ours(tags) and tags.get(NOTE) != DESCRIPTION:
         changes |= {NOTE: DESCRIPTION, OURS: _digest(DESCRIPTION)}

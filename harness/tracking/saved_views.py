@@ -1,8 +1,8 @@
 """Saved views of the MLflow UI's runs page: columns, order, filter and charts, as the UI itself would save them.
 
 The UI keeps such views as experiment tags in a format of its own, which is not documented and may change: all that
-is known about it is in this module. Whoever changes what a view shows raises `VERSION`, so that earlier ones are
-replaced.
+is known about it is in this module. Whoever changes what a view shows raises `VERSION`, so that installations of
+several versions which share a tracker do not take turns.
 """
 
 import base64
@@ -38,19 +38,26 @@ class Column:
 
 
 RUN_NAME, CREATED, DURATION = "attributes.`Run Name`", "runDateAndNestInfo", "duration"
-NAME_WIDTH = 190
+NAME_WIDTH = 200
+CREATED_WIDTH = 80
 ANSWER = (
-    Column("metrics", SORTED_BY, 140),
-    Column("metrics", "gain/accuracy", 108),
-    Column("metrics", "gain/accuracy_lower", 148),
-    Column("metrics", "gain/accuracy_upper", 148),
-    Column("metrics", "cost/passes", 100),
-    Column("metrics", "test/accuracy", 105),
-    Column("metrics", "test/nll_calibrated", 138),
+    Column("metrics", SORTED_BY, 142),
+    Column("metrics", "gain/accuracy", 112),
+    Column("metrics", "test/accuracy", 112),
+    Column("metrics", "cost/passes", 98),
+    Column("metrics", "gain/accuracy_lower", 156),
+    Column("metrics", "gain/accuracy_upper", 156),
+    Column("metrics", "test/nll_calibrated", 142),
 )
-WHERE = (Column("params", "dataset", 105), Column("params", "model", 100), Column("params", "seed", 60))
-POLICY_COLUMNS = (*ANSWER, Column("params", "verdict", 105), Column("metrics", "gain/p_value_adjusted", 165), *WHERE)
-JOB_COLUMNS = (Column("params", "chosen", 150), Column("tags", "tta.verdict", 110), *WHERE, *ANSWER)
+DATASET, SEED, MODEL = Column("params", "dataset", 105), Column("params", "seed", 60), Column("params", "model", 100)
+POLICY_COLUMNS = (
+    Column("params", "verdict", 100),
+    SEED,
+    *ANSWER,
+    Column("metrics", "gain/p_value_adjusted", 170),
+    MODEL,
+)
+JOB_COLUMNS = (Column("params", "chosen", 150), Column("tags", "tta.verdict", 100), DATASET, SEED, *ANSWER, MODEL)
 
 
 def saved_views(datasets: Sequence[str] = ()) -> dict[str, str]:
@@ -59,24 +66,27 @@ def saved_views(datasets: Sequence[str] = ()) -> dict[str, str]:
     Args:
         datasets: names of the data sets that the experiment holds; one alone needs no view of its own.
     """
-    policies = _state(role="policy", columns=POLICY_COLUMNS, order=SORTED_BY, charts=_policy_charts())
-    jobs = _state(role="job", columns=JOB_COLUMNS, order=SORTED_BY, charts=_job_charts())
-    views = {POLICIES: _saved("TTA policies", policies), JOBS: _saved("TTA jobs", jobs)}
-    for name in sorted(datasets)[:MOST_DATASETS] if len(datasets) > 1 else ():
+    several = len(datasets) > 1
+    policies = _state("policy", columns=POLICY_COLUMNS, charts=_policy_charts())
+    mixed = _state("policy", columns=(DATASET, *POLICY_COLUMNS), charts=_policy_charts())
+    jobs = _state("job", columns=JOB_COLUMNS, charts=_job_charts())
+    views = {POLICIES: _saved("TTA policies", mixed if several else policies), JOBS: _saved("TTA jobs", jobs)}
+    for name in sorted(datasets)[:MOST_DATASETS] if several else ():
         if (condition := _equals("params.`dataset`", name)) is not None:
             state = {**policies, "searchFilter": f"{policies['searchFilter']} AND {condition}"}
             views[f"{POLICIES}-{sha256(name.encode()).hexdigest()[:8]}"] = _saved(f"TTA policies: {name}", state)
     return {f"{PREFIX}{key}": value for key, value in views.items()}
 
 
-def is_outdated(saved: str) -> bool:
-    """Whether a view is an earlier version of ours that nobody has changed.
+def is_outdated(saved: str, wanted: str) -> bool:
+    """Whether a saved view is one of ours that nobody has changed, and not what it would be today.
 
-    The UI keeps of a view that a user changes only what it knows, and notes when.
+    The UI notes when a user changes a view; in the first version of ours there was no number.
     """
     try:
-        view = json.loads(saved)
-        return bool(view["createdAt"] == view["updatedAt"] and view.get("version", 1) < VERSION)
+        view, today = json.loads(saved), json.loads(wanted)
+        ours = view["createdAt"] == view["updatedAt"] and view.get("version", 1) <= VERSION
+        return bool(ours and (view["name"], view["state"]) != (today["name"], today["state"]))
     except (ValueError, TypeError, KeyError, AttributeError):
         return False
 
@@ -93,10 +103,10 @@ def _saved(name: str, state: Mapping[str, Any]) -> str:
     return json.dumps(view)
 
 
-def _state(*, role: str, columns: Sequence[Column], order: str, charts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _state(role: str, *, columns: Sequence[Column], charts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    widths = {RUN_NAME: NAME_WIDTH, CREATED: CREATED_WIDTH, **{column.key: column.width for column in columns}}
     return {
         **runs_query(role),
-        "orderByKey": f"metrics.`{order}`",
         "orderByAsc": False,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
@@ -105,7 +115,7 @@ def _state(*, role: str, columns: Sequence[Column], order: str, charts: Sequence
         "selectedColumns": [column.key for column in columns],
         # Two columns that cannot be left out come last.
         "columnOrder": [RUN_NAME, *(column.key for column in columns), CREATED, DURATION],
-        "columnWidths": {RUN_NAME: NAME_WIDTH, **{column.key: column.width for column in columns}},
+        "columnWidths": widths,
         "runsHiddenMode": "SHOW_ALL",
         "compareRunCharts": list(charts),
         "compareRunSections": [_section()],
