@@ -31,6 +31,7 @@ whole leaderboard as `leaderboard.json` and `leaderboard.csv`, and plots among i
 by it |
 | `gain/accuracy`, `_lower`, `_upper` | accuracy minus identity's on the same test images, with its interval |
 | `cost/passes` | forward passes per image; identity needs 1 |
+| `cost/latency_ratio` | measured latency of one image over identity's, once `harness price` has run |
 | `test/accuracy`, `test/nll_calibrated` | the policy's own numbers on test |
 | `verdict` | ship, do not ship or undecided, as one of all policies that were tried |
 | `gain/p_value_adjusted` | of the accuracy gain (McNemar), adjusted for all policies that were tried (Holm) |
