@@ -30,7 +30,7 @@ lint: $(STAMP)  ## ruff: rules and format
 types: $(STAMP)  ## mypy, strict
 	$(BIN)/mypy
 
-ui: $(STAMP)  ## the MLflow UI on 127.0.0.1, with a link that opens at the results
+ui: $(STAMP)  ## the MLflow UI on 127.0.0.1, opened at the results
 	@$(BIN)/harness ui
 
 docs: $(STAMP)  ## the documentation as a site, every link checked: prints where it is

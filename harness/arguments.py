@@ -130,6 +130,7 @@ def _add_results(commands: "argparse._SubParsersAction[Parser]") -> None:
     _add(commands, "sync", "write finished jobs to MLflow that it has missed")
     interface = _add(commands, "ui", "the MLflow UI on 127.0.0.1, with a link that opens at the results")
     interface.add_argument("--port", type=int, default=5000)
+    interface.add_argument("--no-open", action="store_true", help="print the links and leave the browser alone")
 
 
 def _add_installation(commands: "argparse._SubParsersAction[Parser]") -> None:

@@ -242,11 +242,16 @@ class Tracking(Node):
         enabled: whether a job is logged.
         uri: None is MLFLOW_TRACKING_URI, else `mlflow.db` in the working directory.
         experiment: its name; made where it is missing.
+        arrange: give the experiment saved views, a description and a primary metric for MLflow's UI.
+        child_runs: so many of a job's policies get a run of their own, the best of the leaderboard, and always identity
+            and the chosen one; the leaderboard holds all.
     """
 
     enabled: bool = True
     uri: str | None = None
     experiment: str = "tta"
+    arrange: bool = True
+    child_runs: Annotated[int, Field(ge=0)] = 200
 
 
 def _kind_of(known: Sequence[str]) -> Any:

@@ -349,8 +349,9 @@ def _track(outcome: Outcome, config: Config) -> Outcome:
         return replace(outcome, run_id=known)
     # Imported when there is something to log: mlflow takes more than a second.
     jobs = importlib.import_module("harness.tracking.jobs")
+    how = {"child_runs": config.tracking.child_runs, "arranged": config.tracking.arrange}
     try:
-        return replace(outcome, run_id=jobs.log_job(outcome.folder, uri=uri, experiment=experiment))
+        return replace(outcome, run_id=jobs.log_job(outcome.folder, uri=uri, experiment=experiment, **how))
     except TrackingError as error:
         return replace(outcome, tracking_error=str(error))
 

@@ -18,10 +18,12 @@ from harness.errors import HarnessError
 from harness.fingerprint import fingerprint
 from harness.job_record import config_text
 from harness.json_output import print_json
+from harness.record_files import PAGE
 from harness.records import JobRecord, PolicyRecord
 from harness.report import ranked, recommendation_headline, render_leaderboard, render_recommendation
 from harness.runner import Outcome, run
 from harness.terminal import folded, progress_console, worker_console
+from harness.tracking.location import public_uri, read_marker
 
 ROWS = 20
 MAIN_METRICS = (
@@ -56,7 +58,8 @@ def main(options: argparse.Namespace, overrides: list[str]) -> int:
         print_json(yaml.safe_load(text)) if options.json else print(text, end="")
         return 0
     outcome = run(config, console=progress_console(), command=shlex.join(["harness", "run", *overrides]))
-    print_json(as_data(outcome)) if options.json else _show(outcome)
+    tracking = [override for override in overrides if override.startswith("tracking.")]
+    print_json(as_data(outcome)) if options.json else _show(outcome, tracking=tracking)
     if outcome.tracking_error:
         print(f"warning: {outcome.tracking_error}; the results are on disk: `harness sync` later", file=sys.stderr)
         return 4
@@ -183,14 +186,24 @@ def _show_sweep(cells: Sequence[Cell], failed: Sequence[Cell], *, sweep_id: str)
         print(f"in MLflow: tags.`tta.sweep` = '{sweep_id}'{earlier}")
 
 
-def _show(outcome: Outcome) -> None:
+def _show(outcome: Outcome, *, tracking: Sequence[str]) -> None:
+    """Prints the outcome; `tracking` are the overrides that `harness ui` needs as well."""
     console, record = Console(), outcome.record
     render_leaderboard(record, console, limit=ROWS)
     render_recommendation(record, console)
     work = f"models trained: {outcome.trained}, forward passes run: {outcome.computed}"
     if not outcome.trained and not outcome.computed:
         work += " (everything was there already)"
-    lines = [work, f"record: {outcome.folder}"]
+    lines = [work, f"record: {outcome.folder}; its report: {outcome.folder / PAGE}"]
     if outcome.run_id:
-        lines.append(f"in MLflow: run {outcome.run_id}; open it with `harness ui` (or `make ui`)")
+        command = f"`{public_uri(shlex.join(['harness', 'ui', *tracking]))}`" + ("" if tracking else " (or `make ui`)")
+        lines.append(f"in MLflow: run {outcome.run_id}{_child_runs(outcome)}; open it with {command}")
     print("\n".join(folded(lines, indent=4)))
+
+
+def _child_runs(outcome: Outcome) -> str:
+    """How many policies have a run of their own, where that is not all."""
+    marker, count = read_marker(outcome.folder), len(outcome.record.policies)
+    if marker is None or marker.child_runs is None or marker.child_runs >= count:
+        return ""
+    return f" and {marker.child_runs} of the {count} policies (tracking.child_runs), all in its leaderboard.json"
