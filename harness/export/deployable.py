@@ -42,17 +42,27 @@ def deployable(job: ExportJob, policy_name: str) -> Deployable:
         ConfigError: where the job has no such policy.
         ModelError: where a view or its aggregation has no form in a graph.
     """
-    policy, shape = job.policy(policy_name), job.dataset.test.images.shape
-    # A function of its own: its body is in the graph once, however often it is called.
+    policy = job.policy(policy_name)
+    function = traced(job, policy, network_function(job))
+    return Deployable(policy, function, job.dataset.test.images.shape, job.dataset.test.class_names, job.network.owner)
+
+
+def network_function(job: ExportJob) -> Any:
+    """The job's network as a traced function of its own: its body is in a graph once, however often it is called."""
     inputs = [tf.TensorSpec([None, *job.info.input_shape], tf.float32)]
-    call = tf.function(job.network.call, input_signature=inputs, autograph=False)
+    return tf.function(job.network.call, input_signature=inputs, autograph=False)
+
+
+def traced(job: ExportJob, policy: ShippedPolicy, call: Any) -> Any:
+    """The policy as a traced function of raw images, with the job's network called by `call`."""
+    shape = job.dataset.test.images.shape
     run = policy_function(
         policy.fitted, policy.views, network_of(job, call), image_shape=shape, temperature=policy.temperature
     )
     signature = [tf.TensorSpec([None, *shape], tf.uint8, name="images")]
     function = tf.function(run, input_signature=signature, autograph=False)
     function.get_concrete_function()  # traced now, so that what cannot be is said now
-    return Deployable(policy, function, shape, job.dataset.test.class_names, job.network.owner)
+    return function
 
 
 def network_of(job: ExportJob, call: Any) -> Network:

@@ -20,20 +20,24 @@ FIRST = np.zeros(1, np.int64)  # the index of a single image
 
 def horizontal_flip(_transform: HorizontalFlip, _shape: Shape) -> Step:
     """The order of columns reversed."""
-    return lambda images: ops.flip(images, axis=2)
+    return lambda images: _reversed(images, 2)
 
 
 def vertical_flip(_transform: VerticalFlip, _shape: Shape) -> Step:
     """The order of rows reversed."""
-    return lambda images: ops.flip(images, axis=1)
+    return lambda images: _reversed(images, 1)
 
 
 def rotate90(transform: Rotate90, _shape: Shape) -> Step:
     """Quarter turns: a mirror image and an exchange of rows and columns."""
     if transform.turns == 2:
-        return lambda images: ops.flip(images, axis=(1, 2))
+        return lambda images: _reversed(_reversed(images, 1), 2)
     mirrored = 2 if transform.turns == 1 else 1
-    return lambda images: ops.transpose(ops.flip(images, axis=mirrored), (0, 2, 1, 3))
+    return lambda images: ops.transpose(_reversed(images, mirrored), (0, 2, 1, 3))
+
+
+def _reversed(images: Any, axis: int) -> Any:
+    return ops.take(images, np.arange(images.shape[axis])[::-1].astype(np.int32), axis=axis)
 
 
 def crop(transform: Crop, shape: Shape) -> Step:

@@ -21,9 +21,14 @@ def logsumexp(values: Any) -> Any:
 def logaddexp(one: Any, other: Any) -> Any:
     """log(exp(one) + exp(other)), where one of them may be minus infinity."""
     largest = ops.maximum(one, other)
-    return largest + ops.log1p(ops.exp(ops.minimum(one, other) - largest))
+    # Not log1p, for which ONNX has no operation: what is added to the largest is exact to 1e-16 either way.
+    return largest + ops.log(1.0 + ops.exp(ops.minimum(one, other) - largest))
 
 
-def one_hot(classes: Any, count: int) -> Any:
-    """`[..., count]` float64: one at each class, else zero."""
-    return ops.one_hot(classes, count, dtype="float64")
+def top(values: Any) -> Any:
+    """`[..., C]` float64: one at the largest value, the first where several are equal, else zero.
+
+    Not `argmax`, which Keras writes with operations that ONNX has not.
+    """
+    largest = ops.cast(values >= ops.max(values, axis=-1, keepdims=True), "float64")
+    return largest * ops.cast(ops.cumsum(largest, axis=-1) < 1.5, "float64")

@@ -13,14 +13,13 @@ import numpy as np
 
 from harness.backend import keras
 from harness.errors import ModelError
-from harness.graph.logspace import log_softmax, logaddexp, logsumexp, one_hot
+from harness.graph.logspace import log_softmax, logaddexp, logsumexp, top
 from harness.policies import anchored, confident, fixed, votes
 from harness.policies.accuracy_preserving import STEP, AnchoredMixture
 from harness.policies.base import Fitted
 from harness.policies.classtta import Chosen, ClassWeights
 from harness.policies.covariance import FLOOR, SignedMean
 from harness.policies.greedy import GreedyMean
-from harness.policies.learned_exit import FittedEarlyExit
 from harness.policies.log_features import LOWEST
 from harness.policies.stacking import LogisticStack
 from harness.policies.weighted import WeightedMean
@@ -83,17 +82,17 @@ def _gmean(z: Any) -> Any:
 def _power_mean(z: Any, power: float) -> Any:
     log_probs = log_softmax(z)
     largest = ops.max(log_probs, axis=0) if power > 0 else ops.min(log_probs, axis=0)
-    powers = ops.expm1(power * (log_probs - largest))
-    return log_softmax(largest + ops.log1p(ops.mean(powers, axis=0)) / power)
+    powers = ops.exp((log_probs - largest) * power)
+    return log_softmax(largest + ops.log(ops.mean(powers, axis=0)) / power)
 
 
 def _log_odds(z: Any) -> Any:
     log_probs = log_softmax(z)
-    top = one_hot(ops.argmax(log_probs, axis=-1), z.shape[-1]) > 0
-    others = ops.where(top, -math.inf, log_probs)
+    is_top = top(log_probs) > 0
+    others = ops.where(is_top, -math.inf, log_probs)
     largest = ops.max(others, axis=-1, keepdims=True)
     of_others = ops.log(ops.sum(ops.exp(others - largest), axis=-1, keepdims=True)) + largest
-    log_rest = ops.where(top, of_others, ops.log1p(-ops.exp(others)))
+    log_rest = ops.where(is_top, of_others, ops.log(1.0 - ops.exp(others)))
     return log_softmax(-ops.softplus(-ops.mean(log_probs - log_rest, axis=0)))
 
 
@@ -103,8 +102,7 @@ def _trimmed(z: Any, cut: int) -> Any:
 
 
 def _vote(z: Any) -> Any:
-    counts = ops.sum(one_hot(ops.argmax(z, axis=-1), z.shape[-1]), axis=0)
-    return _shared_out(counts, log_mean(log_softmax(z)))
+    return _shared_out(ops.sum(top(z), axis=0), log_mean(log_softmax(z)))
 
 
 def _shared_out(counts: Any, log_probs: Any) -> Any:
@@ -131,10 +129,8 @@ def _entropy_softmax(z: Any, t: float) -> Any:
 
 
 def _confident_vote(z: Any, fraction: float) -> Any:
-    views, classes = z.shape[0], z.shape[-1]
-    log_probs = log_softmax(z)
+    views, log_probs, winners = z.shape[0], log_softmax(z), top(z)
     rank = ranks(entropy(log_probs))
-    winners = one_hot(ops.argmax(z, axis=-1), classes)
     kept = max(1, math.ceil(fraction * views - 1e-9))
     voting = (rank < kept)[..., None]
     counts = ops.sum(ops.where(voting, winners, 0.0), axis=0)
@@ -198,24 +194,24 @@ def _mixture(fitted: AnchoredMixture, views: int) -> Merge:
 
     def run(z: Any) -> Any:
         plain, mixed = log_softmax(z[0]), log_softmax(ops.sum(z[1:] * weights, axis=0))
-        top = ops.argmax(plain, axis=-1)
+        kept = top(plain)
         result = plain  # where no multiple of the step keeps the class
-        steps = _steps(plain, mixed, one_hot(top, plain.shape[-1]), omega)
+        steps = _steps(plain, mixed, kept, omega)
         # The formula is right but for rounding, so one step more is tried; the fewest steps that do come last here.
         for lowered in (_lowered(omega, steps + 2.0), _lowered(omega, steps + 1.0), _lowered(omega, steps), omega):
             share = lowered + ops.zeros_like(steps)
-            tried = logaddexp(ops.log1p(-share) + plain, ops.log(share) + mixed)
-            result = ops.where((ops.argmax(tried, axis=-1) == top)[:, None], tried, result)
+            tried = logaddexp(ops.log(1.0 - share) + plain, ops.log(share) + mixed)
+            result = ops.where(ops.sum(top(tried) * kept, axis=-1, keepdims=True) > 0, tried, result)
         return result
 
     return Merge(tuple(range(views)), run)
 
 
-def _steps(plain: Any, mixed: Any, top: Any, omega: float) -> Any:
+def _steps(plain: Any, mixed: Any, kept: Any, omega: float) -> Any:
     """How often omega is lowered for sure, `[n, 1]`, as `harness.policies.accuracy_preserving` finds it."""
     p, q = ops.exp(plain), ops.exp(mixed)
-    ahead = ops.sum(top * p, axis=-1, keepdims=True) - p
-    behind = ops.maximum(q - ops.sum(top * q, axis=-1, keepdims=True), 0.0)
+    ahead = ops.sum(kept * p, axis=-1, keepdims=True) - p
+    behind = ops.maximum(q - ops.sum(kept * q, axis=-1, keepdims=True), 0.0)
     most = ops.where(behind > 0, ahead / ops.where(behind > 0, ahead + behind, 1.0), 1.0)
     return ops.maximum(ops.ceil((omega - ops.min(most, axis=-1, keepdims=True)) / STEP) - 1.0, 1.0)
 
@@ -223,11 +219,6 @@ def _steps(plain: Any, mixed: Any, top: Any, omega: float) -> Any:
 def _lowered(omega: float, steps: Any) -> Any:
     down = omega - STEP * steps
     return ops.where(down < STEP / 10, 0.0, down)
-
-
-def _in_order(fitted: FittedEarlyExit, views: int) -> Merge:
-    inner = merge(fitted.inner, views)
-    return Merge(tuple(fitted.order[place] for place in inner.places), inner.run)
 
 
 BUILDERS: dict[type[Fitted], Callable[[Any, int], Merge]] = {
@@ -255,5 +246,4 @@ BUILDERS: dict[type[Fitted], Callable[[Any, int], Merge]] = {
     Chosen: lambda fitted, views: merge(fitted.fitted, views),
     AnchoredMixture: _mixture,
     LogisticStack: _stack,
-    FittedEarlyExit: _in_order,
 }

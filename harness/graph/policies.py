@@ -14,6 +14,7 @@ from harness.graph.views import graph_view
 from harness.models.predictor import TINY, Output
 from harness.models.preprocessing import Preprocessing
 from harness.policies.base import Fitted
+from harness.policies.learned_exit import FittedEarlyExit
 from harness.views import View
 
 ops = keras.ops
@@ -50,8 +51,8 @@ def policy_function(
 ) -> Function:
     """Images `[n, h, w, channels]` uint8 to calibrated probabilities `[n, C]` float32.
 
-    Where `skips(fitted)`, the function takes tensors only; else it may also be called on a Keras input. Views that the
-    aggregation gives no weight are left out.
+    Where images differ in the passes that they need, the function takes tensors only; else it may also be called on a
+    Keras input. Views that the aggregation gives no weight are left out.
 
     Args:
         fitted: the aggregation of the views, in their order.
@@ -65,6 +66,8 @@ def policy_function(
         DataError: for images that do not fit a view or the network.
     """
     size = network.input_shape[:2]
+    if isinstance(fitted, FittedEarlyExit):
+        fitted, views = fitted.inner, [views[place] for place in fitted.order]
     if skips(fitted):
         steps = [graph_view(view, image_shape=image_shape, size=size) for view in views]
         log_probs = skipping(fitted, _passes(steps, network))
@@ -85,14 +88,24 @@ def _passes(steps: Sequence[Function], network: Network) -> Passes:
     def one(pixels: Any, place: Any) -> Any:
         if isinstance(place, int):
             return network.logits(steps[place](pixels))
-        shape = (None, *network.input_shape)
-        viewed = tf.switch_case(place, [lambda step=step: tf.ensure_shape(step(pixels), shape) for step in steps])
-        return network.logits(viewed)
+        return network.logits(tf.ensure_shape(_step_at(place, steps, pixels), (None, *network.input_shape)))
 
     def several(pixels: Any, places: tuple[int, ...]) -> Any:
         return _several(pixels, [steps[place] for place in places], network)
 
     return Passes(len(steps), one, several)
+
+
+def _step_at(place: Any, steps: Sequence[Function], pixels: Any) -> Any:
+    """One of the steps, whose place is a tensor; found by halving, because ONNX has no choice among more than two."""
+    if len(steps) == 1:
+        return steps[0](pixels)
+    half = len(steps) // 2
+    return tf.cond(
+        place < half,
+        lambda: _step_at(place, steps[:half], pixels),
+        lambda: _step_at(place - half, steps[half:], pixels),
+    )
 
 
 def _several(pixels: Any, steps: Sequence[Function], network: Network) -> Any:

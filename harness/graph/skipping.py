@@ -8,18 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from harness.backend import keras, tf
-from harness.graph.logspace import log_softmax, logaddexp, one_hot
+from harness.backend import tf
+from harness.graph.logspace import log_softmax, top
 from harness.graph.merging import entropy, merge, ranks
 from harness.policies.adaptive import ROUNDING, EarlyExit, ExactExit, FittedSelective
 from harness.policies.base import Fitted
-from harness.policies.learned_exit import FittedEarlyExit
 from harness.policies.log_features import LOWEST
 from harness.policies.loss_ridge import LossRidgeFit
 
-ops = keras.ops
+Stop = Callable[[Any, Any], Any]  # summed probabilities [n, C], views used [n]: whether to stop, [n]
 
-Stop = Callable[[Any, Any], Any]  # log of the summed probabilities [n, C], views used: whether to stop, [n]
+LEAST = 1e-300
+"""Below every probability: the logarithm of nothing is not wanted."""
 
 
 @dataclass(frozen=True)
@@ -39,17 +39,16 @@ class Passes:
 
 def skips(fitted: Fitted) -> bool:
     """True where images differ in the forward passes that they need."""
-    inner = fitted.inner if isinstance(fitted, FittedEarlyExit) else fitted
-    return isinstance(inner, EarlyExit | ExactExit | FittedSelective | LossRidgeFit)
+    return isinstance(fitted, EarlyExit | ExactExit | FittedSelective | LossRidgeFit)
 
 
 def skipping(fitted: Fitted, passes: Passes) -> Callable[[Any], Any]:
     """Images to log-probabilities `[n, C]` float64 by an aggregation for which `skips` is True."""
-    if isinstance(fitted, FittedEarlyExit):
-        return skipping(fitted.inner, _reordered(passes, fitted.order))
     if isinstance(fitted, EarlyExit):
         confidence = fitted.confidence
-        return lambda images: _until(images, passes, lambda sums, used: _largest(sums) / used >= confidence)
+        return lambda images: _until(
+            images, passes, lambda sums, used: tf.reduce_max(sums, axis=-1) / used >= confidence
+        )
     if isinstance(fitted, ExactExit):
         views = float(passes.count)
         return lambda images: _until(images, passes, lambda sums, used: _lead(sums) > views - used + ROUNDING)
@@ -65,22 +64,21 @@ def _until(images: Any, passes: Passes, stop: Stop) -> Any:
 
     def step(place: Any, sums: Any, used: Any, pending: Any) -> Any:
         rows = tf.where(pending)
-        further = log_softmax(passes.one(tf.gather_nd(images, rows), place))
-        total = logaddexp(tf.gather_nd(sums, rows), further)
-        sums = tf.tensor_scatter_nd_update(sums, rows, total)
+        further = _probs(passes.one(tf.gather_nd(images, rows), place))
+        sums = tf.tensor_scatter_nd_add(sums, rows, further)
         used = used + tf.cast(pending, tf.float64)
         return place + 1, sums, used, pending & ~stop(sums, used)
 
-    sums = log_softmax(passes.one(images, 0))
+    sums = _probs(passes.one(images, 0))
     used = tf.ones_like(sums[:, 0])
     state = (tf.constant(1), sums, used, ~stop(sums, used))
-    state = tf.while_loop(
+    _, sums, used, _ = tf.while_loop(
         lambda place, _sums, _used, pending: (place < passes.count) & tf.reduce_any(pending),
         step,
         state,
         shape_invariants=tuple(one.shape for one in state),
     )
-    return state[1] - tf.math.log(state[2])[:, None]
+    return tf.math.log(tf.maximum(sums / used[:, None], LEAST))
 
 
 def _selective(images: Any, passes: Passes, fitted: FittedSelective) -> Any:
@@ -111,27 +109,15 @@ def _loss_ridge(images: Any, passes: Passes, fitted: LossRidgeFit) -> Any:
         rows = tf.where(chosen[place])
 
         def further() -> Any:
-            view = log_softmax(passes.one(tf.gather_nd(images, rows), place))
-            return tf.tensor_scatter_nd_update(sums, rows, logaddexp(tf.gather_nd(sums, rows), view))
+            return tf.tensor_scatter_nd_add(sums, rows, _probs(passes.one(tf.gather_nd(images, rows), place)))
 
         return place + 1, tf.cond(tf.shape(rows)[0] > 0, further, lambda: sums)
 
-    nothing = tf.fill(tf.shape(plain), tf.constant(float("-inf"), tf.float64))
-    sums = tf.where(chosen[0][:, None], plain, nothing)
-    state = (tf.constant(1), tf.ensure_shape(sums, plain.shape))
-    sums = tf.while_loop(
+    state = (tf.constant(1), tf.exp(plain) * tf.cast(chosen[0], tf.float64)[:, None])
+    _, sums = tf.while_loop(
         lambda place, _sums: place < passes.count, step, state, shape_invariants=tuple(one.shape for one in state)
-    )[1]
-    return log_softmax(sums)
-
-
-def _reordered(passes: Passes, order: tuple[int, ...]) -> Passes:
-    places = tf.constant(order)
-    return Passes(
-        passes.count,
-        lambda images, place: passes.one(images, order[place] if isinstance(place, int) else places[place]),
-        lambda images, some: passes.several(images, tuple(order[place] for place in some)),
     )
+    return tf.math.log(tf.maximum(sums / fitted.k, LEAST))
 
 
 def _uncertainty(log_probs: Any, measure: str) -> Any:
@@ -142,15 +128,14 @@ def _uncertainty(log_probs: Any, measure: str) -> Any:
     return rest if measure == "max_prob" else rest + tf.reduce_max(others, axis=-1)
 
 
-def _largest(sums: Any) -> Any:
-    return tf.exp(tf.reduce_max(sums, axis=-1))
-
-
 def _lead(sums: Any) -> Any:
     """By how much the largest sum is ahead of the second."""
-    values = tf.exp(sums)
-    return tf.reduce_max(values, axis=-1) - tf.reduce_max(_without_largest(values), axis=-1)
+    return tf.reduce_max(sums, axis=-1) - tf.reduce_max(_without_largest(sums), axis=-1)
+
+
+def _probs(logits: Any) -> Any:
+    return tf.exp(log_softmax(logits))
 
 
 def _without_largest(values: Any) -> Any:
-    return values * (1.0 - one_hot(tf.argmax(values, axis=-1), values.shape[-1]))
+    return values * (1.0 - top(values))
