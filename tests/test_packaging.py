@@ -31,6 +31,7 @@ def test_what_is_inside(wheel: Path) -> None:
     source = {path.relative_to(ROOT).as_posix() for path in (ROOT / "conf").rglob("*.yaml")}
     assert {f"harness/{name}" for name in source} <= names
     assert {"harness/datasets/data/fashion_mini.npz", "harness/datasets/data/NOTICE", "harness/cli.py"} <= names
+    assert {"harness/page/page.html.j2", "harness/page/page.css", "harness/page/page.js"} <= names
     assert [name for name in names if name.endswith("licenses/LICENSE")]
     assert [name for name in names if "test" in name.split("/")[0] or name.endswith((".pyc", ".db"))] == []
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"harness"}

@@ -123,7 +123,7 @@ def test_a_policy_is_found_by_name(make_job: MakeJob) -> None:
         make_job().policy("vflip")
 
 
-def test_a_record_from_before_is_read(tmp_path: Path, make_job: MakeJob) -> None:
+def test_a_record_from_before_is_read(make_job: MakeJob) -> None:
     """What the schema has come to hold without a new number is empty in an older record."""
     data = json.loads(record_files.to_json(make_job()))
     del data["reliability_calibrated"]

@@ -29,7 +29,8 @@ def results(make_job: MakeJob, tmp_path: Path) -> Path:
     return tmp_path / "results"
 
 
-def test_one_job_by_its_name(harness: Any, results: Path) -> None:
+@pytest.mark.usefixtures("results")
+def test_one_job_by_its_name(harness: Any) -> None:
     """The name of a folder below `output` is enough; the page lies where one is."""
     answer = harness("report", "job1")
     assert (answer.code, answer.out) == (0, "1 job: report.html\n")
@@ -66,9 +67,8 @@ def test_the_jobs_of_an_experiment(harness: Any, results: Path, database: Path) 
     (("job0", "--experiment", "mine"), "expected jobs or --experiment, got both"),
     (("output=nowhere",), "expected a finished job in or below nowhere"),
 ])  # fmt: skip
-def test_what_cannot_be_is_one_line(
-    harness: Any, results: Path, database: Path, arguments: tuple[str, ...], words: str
-) -> None:
+@pytest.mark.usefixtures("results", "database")
+def test_what_cannot_be_is_one_line(harness: Any, arguments: tuple[str, ...], words: str) -> None:
     """No page is written, and the line says what would do."""
     answer = harness("report", *arguments)
     assert answer.code == 2
@@ -76,7 +76,7 @@ def test_what_cannot_be_is_one_line(
     assert not Path("report.html").exists()
 
 
-def test_a_job_without_its_page_gets_one(harness: Any, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_without_its_page_gets_one(harness: Any, tiny: tuple[str, ...]) -> None:
     """Found finished, a job is not evaluated again; its page and pictures are made where they are missing."""
     assert harness("run", *tiny, "tta=hflip", "tracking=none").code == 0
     (page,) = Path("results").glob("*/report.html")
