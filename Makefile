@@ -9,7 +9,7 @@ LOCK := requirements/$(ACCELERATOR).lock
 # Without compiled bytecode every import is more than twice as slow, whatever the shell around us prefers.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-all lint types ui lock clean help
+.PHONY: run test test-all lint types ui screenshots lock clean help
 
 help:  ## show the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ types: $(STAMP)  ## mypy, strict
 
 ui: $(STAMP)  ## the MLflow UI on 127.0.0.1, opened at the results
 	@$(BIN)/harness ui
+
+screenshots: $(STAMP)  ## the documentation's pictures of the MLflow UI, from a real run (needs Chromium)
+	$(BIN)/python docs/screenshots.py
 
 lock:  ## resolve the lock files anew (needs uv)
 	for a in cpu gpu; do uv pip compile pyproject.toml --extra $$a --extra joblib --extra onnx --group dev --group docs --universal \
