@@ -9,7 +9,7 @@ LOCK := requirements/$(ACCELERATOR).lock
 # Without compiled bytecode every import is more than twice as slow, whatever the shell around us prefers.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-all lint types ui docs lock clean help
+.PHONY: run test test-all lint types ui docs screenshots lock clean help
 
 help:  ## show the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,9 @@ ui: $(STAMP)  ## the MLflow UI on 127.0.0.1, opened at the results
 docs: $(STAMP)  ## the documentation as a site, every link checked: prints where it is
 	@$(BIN)/python -m sphinx -W --keep-going -q -E -c docs . build/docs
 	@echo "open build/docs/index.html"
+
+screenshots: $(STAMP)  ## the documentation's pictures of the MLflow UI, from a real run (needs Chromium)
+	$(BIN)/python docs/screenshots.py
 
 lock:  ## resolve the lock files anew (needs uv)
 	for a in cpu gpu; do uv pip compile pyproject.toml --extra $$a --extra joblib --extra onnx --group dev --group docs --universal \

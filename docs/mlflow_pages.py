@@ -14,6 +14,7 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 from playwright.sync_api import Browser, FrameLocator, Page, sync_playwright
@@ -38,17 +39,15 @@ def served(folder: Path, *overrides: str) -> Iterator[dict[str, str]]:
         command = [sys.executable, "-m", "harness", "ui", "--no-open", "--port", str(_free_port()), *overrides]
         process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=said, text=True)
         try:
-            assert process.stdout is not None
-            links = dict(process.stdout.readline().split() for _ in range(2))
+            links = dict(line.split() for line in islice(process.stdout or (), 2))
             _wait_until_ready(links["leaderboard"], process)
             yield links
-        except (ValueError, TimeoutError) as error:
+        except (LookupError, ValueError, TimeoutError) as error:
             said.seek(0)
             raise RuntimeError(f"harness ui did not start: {said.read()}") from error
         finally:
-            process.terminate()
-            process.wait(timeout=60)
-            process.stdout.close()
+            process.terminate()  # ends the server too, in order
+            process.communicate(timeout=60)
 
 
 @contextmanager
@@ -81,7 +80,7 @@ def fresh_page(started: Browser, *, width: int = 1400, height: int = 900) -> Ite
 
 
 def tidy(page: Page) -> None:
-    """Closes what covers a quarter of the page on a first visit: the assistant, and the notice of a shared view."""
+    """Keeps the assistant away, which covers a quarter of the page on a first visit; for pages opened later."""
     page.add_init_script("localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')")
     page.add_init_script(
         "addEventListener('DOMContentLoaded', () => { const style = document.createElement('style');"
@@ -102,6 +101,12 @@ def open_charts(page: Page, link: str) -> None:
     page.get_by_text(SCATTER).wait_for()
     page.wait_for_selector(".scatterlayer .point, .scatterlayer path")
     page.wait_for_timeout(CHARTS_SETTLE_MILLISECONDS)
+
+
+def hide_banner(page: Page) -> None:
+    """Closes the notice that a view is shared."""
+    page.get_by_label("Hide banner").click()
+    page.mouse.move(0, 0)
 
 
 def points(page: Page) -> int:

@@ -79,9 +79,10 @@ def _is_ours(tags: Mapping[str, str]) -> bool:
 
 def _datasets(tags: Mapping[str, str]) -> set[str]:
     try:
-        return {str(name) for name in json.loads(tags.get(DATASETS, "[]"))}
-    except (ValueError, TypeError):
+        found = json.loads(tags.get(DATASETS, "[]"))
+    except ValueError:
         return set()
+    return set(map(str, found)) if isinstance(found, list) else set()
 
 
 def _digest(text: str) -> str:

@@ -145,7 +145,7 @@ def _policy_charts() -> list[dict[str, Any]]:
     return [
         _scatter("test/accuracy", against="cost/passes", place=0),
         _bars("gain/accuracy", 1),
-        _parallel(params=("policy", "aggregation"), metrics=("cost/views", "cost/passes", "test/accuracy"), place=2),
+        _parallel(params=("policy", "aggregation"), metrics=("cost/views", "test/accuracy"), place=2),
         _scatter("test/nll_calibrated", against="cost/passes", place=3),
         _scatter("test/accuracy", against="cost/latency_ms_p50", place=4),  # once `harness price` has measured it
     ]

@@ -97,11 +97,12 @@ def test_the_charts_show_accuracy_against_cost(pages: ModuleType, opened: Opened
 
 
 def test_the_page_of_the_job_begins_with_the_answer(pages: ModuleType, opened: Opened) -> None:
-    """Unfolded or not, the description shows the recommendation; below are the model and the data sets."""
+    """The description shows the recommendation; unfolded, the leaderboard and commands; then model and data sets."""
     with opened.page() as page:
         pages.open_run(page, opened.links["leaderboard"], opened.run_id)
         assert page.get_by_text(recommendation_headline(opened.record)).first.is_visible()
         page.get_by_text("Show more").first.click()
+        assert page.locator("table").filter(has_text="corrected/corrupted").get_by_text("hflip").is_visible()
         assert page.get_by_text(f"harness reproduce {opened.run_id}").first.is_visible()
         assert page.get_by_text(opened.record.dataset.splits["test"].digest[:12]).first.is_visible()
         assert page.get_by_text("Logged models").first.is_visible()
