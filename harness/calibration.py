@@ -140,8 +140,19 @@ def apply_temperature(log_probs: np.ndarray, temperature: float) -> np.ndarray:
 
 def calibrated_nll(log_probs: np.ndarray, labels: np.ndarray, *, temperature: float) -> np.ndarray:
     """NLL of each example `[N]` float64, in nats, of softmax(log_probs / T); holds no second `[N, C]` array."""
-    found = np.empty(len(labels))
+    return calibrated_scores(log_probs, labels, temperature=temperature)[0]
+
+
+def calibrated_scores(
+    log_probs: np.ndarray, labels: np.ndarray, *, temperature: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """NLL in nats and confidence of each example, each `[N]` float64, of softmax(log_probs / T).
+
+    Confidence is the largest probability. Holds no second `[N, C]` array.
+    """
+    nll, confidence = np.empty(len(labels)), np.empty(len(labels))
     for part, rows in _blocks(log_probs):
         scaled = apply_temperature(rows, temperature)
-        found[part] = -np.take_along_axis(scaled, labels[part, None], axis=1)[:, 0]
-    return np.maximum(found, 0.0)
+        nll[part] = -np.take_along_axis(scaled, labels[part, None], axis=1)[:, 0]
+        confidence[part] = np.exp(scaled.max(axis=1))
+    return np.maximum(nll, 0.0), confidence

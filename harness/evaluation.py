@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from harness.calibration import apply_temperature, calibrated_nll
+from harness.calibration import apply_temperature, calibrated_scores
 from harness.conformal import ConformalSets, conformal_sets
 from harness.cross_fitting import SAME, FittedPolicy, Folds, fit_policies
 from harness.errors import DataError, ModelError
@@ -78,7 +78,7 @@ class PolicyResult:
         conformal: by name of the method, on test.
         provenance: which examples the numbers come from.
         scores: the scores of each test example.
-        nll_calibrated: `[N]` float64, the NLL of each test example after temperature.
+        nll_calibrated, confidence_calibrated: `[N]` float64, NLL and confidence of each test example after temperature.
     """
 
     fitted: FittedPolicy
@@ -96,6 +96,7 @@ class PolicyResult:
     provenance: Provenance
     scores: ExampleScores
     nll_calibrated: np.ndarray
+    confidence_calibrated: np.ndarray
 
     @property
     def policy(self) -> Policy:
@@ -161,7 +162,8 @@ class Scored:
     """A fitted policy's own numbers on a split that it was not fitted on, before they are compared.
 
     Attributes:
-        fitted: the policy. passes: `[N]` int64. scores: of each example. nll_calibrated: `[N]` float64.
+        fitted: the policy. passes: `[N]` int64. scores: of each example.
+        nll_calibrated, confidence_calibrated: `[N]` float64, of each example after temperature.
         reported: further metrics by their logged names, where they were asked for.
         conformal: by name of the method, where they were asked for.
     """
@@ -170,6 +172,7 @@ class Scored:
     passes: np.ndarray
     scores: ExampleScores
     nll_calibrated: np.ndarray
+    confidence_calibrated: np.ndarray
     reported: Mapping[str, float] = field(default_factory=dict)
     conformal: Mapping[str, ConformalSets] = field(default_factory=dict)
 
@@ -282,11 +285,13 @@ def _score(
     logits = ViewLogits(tuple(views[view] for view in one.policy.views))
     predicted = predict(one.fitted, logits, name=one.policy.aggregation.label())
     predictions = Predictions(predicted.log_probs, labels)
+    nll, confidence = calibrated_scores(predicted.log_probs, labels, temperature=one.temperature)
     scored = Scored(
         fitted=one,
         passes=predicted.passes,
         scores=example_scores(predictions),
-        nll_calibrated=calibrated_nll(predicted.log_probs, labels, temperature=one.temperature),
+        nll_calibrated=nll,
+        confidence_calibrated=confidence,
     )
     if not report:
         return scored
@@ -354,6 +359,7 @@ def _compared(scored: Sequence[Scored], *, settings: Settings, tried: int, prove
             provenance=provenance,
             scores=one.scores,
             nll_calibrated=one.nll_calibrated,
+            confidence_calibrated=one.confidence_calibrated,
         )
         for i, one in enumerate(scored)
     ]

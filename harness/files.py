@@ -38,6 +38,15 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     replace_atomically(path, fill)
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file of these bytes.
+
+    Raises:
+        StoreError: as `write_atomically`.
+    """
+    write_atomically(path, lambda stream: stream.write(content))
+
+
 def replace_atomically(path: Path, write: Callable[[Path], Any]) -> None:
     """As `write_atomically`, for a writer that takes a path; the temporary file keeps the suffix of `path`.
 

@@ -1,6 +1,5 @@
 """From what a job has found to its record, and the files that go with it."""
 
-import importlib
 import importlib.metadata
 import json
 import math
@@ -21,13 +20,17 @@ from harness.contact_sheet import write_contact_sheet
 from harness.cross_fitting import FittedPolicy
 from harness.evaluation import GAINS, Evaluation, PolicyResult
 from harness.fingerprint import canonical
-from harness.metrics import reliability_bins
+from harness.frames import write_frame
+from harness.gallery import make_gallery, write_gallery
+from harness.hardest import hardest_images, logged_table
 from harness.model_source import ModelInfo
 from harness.policies.policy import IDENTITY_POLICY, required_views
 from harness.record_files import (
     CONFIG,
     ENVIRONMENT,
     FITTED,
+    FRAME,
+    HARDEST,
     LEADERBOARD,
     PLOTS,
     write_job,
@@ -44,10 +47,12 @@ from harness.records import (
     SplitRecord,
     Table,
 )
+from harness.reliability import equal_width_edges, reliability_between
 from harness.report import write_leaderboard_csv
 from harness.selection import Recommendation, verdict_rule
 from harness.tracking.location import public_uri
 from harness.types import Dataset, Split
+from harness.views import View
 
 # What the numbers may depend on; written with every record, compared by `harness reproduce`.
 PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "scipy", "pillow", "scikit-learn", "mlflow", "hydra-core")
@@ -74,7 +79,7 @@ def make_record(
     sweep: str | None,
 ) -> JobRecord:
     """Everything that is known about a finished job, as one frozen value."""
-    shown = {"identity", recommendation.policy}
+    shown = [result for result in evaluation.results if result.policy.name in ("identity", recommendation.policy)]
     return JobRecord(
         job_id=job_id,
         name=name,
@@ -94,9 +99,8 @@ def make_record(
             "cost/model_from_cache": float(info.from_cache),
             **numbers,
         },
-        reliability={
-            result.policy.name: _reliability(result) for result in evaluation.results if result.policy.name in shown
-        },
+        reliability={one.policy.name: _reliability(one, one.scores.confidence) for one in shown},
+        reliability_calibrated={one.policy.name: _reliability(one, one.confidence_calibrated) for one in shown},
         warnings=(*info.warnings, *warnings),
         versions=versions(),
         study=config.study,
@@ -169,9 +173,21 @@ def write_results(
     *,
     config: Config,
     test: Split,
+    logits: Mapping[View, np.ndarray],
+    size: tuple[int, int],
     tables: Sequence[Table] = (),
 ) -> None:
     """Writes the record and everything beside it; `record.json` comes last and says that the job is complete.
+
+    Args:
+        folder: the job's.
+        record: the job.
+        evaluation: what predictions, and what was learned, are written from.
+        config: the complete configuration.
+        test: the images of the gallery.
+        logits: `[N, C]` of test by view.
+        size: (H, W) of the model.
+        tables: what was found beside the leaderboard.
 
     Raises:
         StoreError: where the folder cannot be written.
@@ -179,13 +195,15 @@ def write_results(
     write_text(folder / CONFIG, config_text(config))
     write_text(folder / ENVIRONMENT, "".join(f"{name}=={text}\n" for name, text in record.versions.items()))
     write_leaderboard_csv(record, folder / LEADERBOARD)
+    write_frame(record, folder / FRAME)
     write_text(folder / FITTED, json.dumps({one.policy.name: fitted_spec(one) for one in evaluation.fitted}) + "\n")
     for table in tables:
         write_table(folder, table)
-    # Imported when there is something to draw: a plan needs no matplotlib.
-    importlib.import_module("harness.plots").write_plots(record, folder / PLOTS)
+    write_text(folder / HARDEST, logged_table(hardest_images(evaluation, record.recommendation.policy, test)))
+    if record.highlighted is not None:
+        policy = evaluation.result(record.highlighted.name)
+        write_gallery(folder, *make_gallery(evaluation.identity, policy, test, logits, size=size))
     views = required_views([one.policy for one in evaluation.fitted])[:SHOWN_VIEWS]
-    size = record.model.input_shape[:2]
     write_contact_sheet(folder / PLOTS / VIEWS_PICTURE, test, views, size=size, images=SHOWN_IMAGES)
     write_job(folder, record, predictions=_predictions(evaluation, test))
 
@@ -280,8 +298,8 @@ def _params(config: Config, dataset: Dataset, info: ModelInfo) -> dict[str, str 
     }
 
 
-def _reliability(result: PolicyResult) -> Reliability:
-    bins = reliability_bins(result.scores)
+def _reliability(result: PolicyResult, confidence: np.ndarray) -> Reliability:
+    bins = reliability_between(confidence, result.scores.correct, edges=equal_width_edges())
     return Reliability(
         edges=tuple(bins.edges.tolist()),
         confidence=tuple(np.nan_to_num(bins.confidence).tolist()),

@@ -24,7 +24,7 @@ class Timing:
         queries: how many were timed, after the warm-up.
         milliseconds: of a query, by percentile, e.g. `p50`; only those that there were enough queries for.
         images_per_second: images over time, all queries together.
-        ratio: median over the rounds of the policy's time to that of identity in the same round.
+        ratio: the policy's time in all rounds to that of identity in the same rounds.
     """
 
     policy: str
@@ -42,7 +42,7 @@ class Latency:
     Attributes:
         measured: when, ISO 8601 in UTC.
         machine: processor and platform. device: what TensorFlow ran on, e.g. `CPU`. threads: of one operation.
-        load: other work on the machine before the measurement, in busy cores (the one-minute load average).
+        load: other programs on the machine before the measurement, in busy cores (the one-minute load average).
         noisy: True where the timings scatter too much, or the machine was too busy, to be relied on.
         notes: sentences for people, e.g. why it is noisy, or which policies cannot be exported.
         timings: identity among them, at each batch size.

@@ -3,11 +3,14 @@
     record.json           every number and every fact of the job (`JobRecord`), written last
     config.yaml           the complete configuration: enough to run the job again
     environment.txt       the installed packages
-    leaderboard.csv       one row per policy
+    leaderboard.csv       one row per policy; leaderboard.parquet: the same with the job's facts, to be stacked
     predictions.parquet   one row per policy and example
     fitted.json           what each policy learned: all that is needed to apply it
     tables/*.csv          views, corruptions, curves, subsets: what was found beside the leaderboard
-    plots/*.png           and `views.png`: what the views make of a few test images
+    hardest_images.json   the test images that most policies get wrong
+    gallery/              images that a policy rescued and harmed, with their views
+    plots/                pictures as PNG and SVG, and `views.png`: what the views make of a few test images
+    report.html           the page with all of them
 
 Every file is whole or absent.
 """
@@ -48,6 +51,13 @@ PREDICTIONS = "predictions.parquet"
 FITTED = "fitted.json"
 PLOTS = "plots"
 TABLES = "tables"
+FRAME = "leaderboard.parquet"
+HARDEST = "hardest_images.json"
+GALLERY = "gallery"
+PAGE = "report.html"
+
+LATER: dict[str, Any] = {"reliability_calibrated": {}}
+"""What the schema has come to hold without a new number, and what it is in a record that was written before."""
 FETCHED = "fetched"
 """Below `store`: jobs that were run elsewhere, as their tracker holds them. A cache, like everything there."""
 
@@ -135,6 +145,7 @@ def _floats(values: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _job(data: dict[str, Any]) -> JobRecord:
+    data = {**LATER, **data}
     dataset, model = data["dataset"], data["model"]
     return JobRecord(
         **{
@@ -150,13 +161,15 @@ def _job(data: dict[str, Any]) -> JobRecord:
             "recommendation": Recommendation(**data["recommendation"]),
             "history": {name: tuple(map(float, curve)) for name, curve in data["history"].items()},
             "job_metrics": _floats(data["job_metrics"]),
-            "reliability": {
-                name: Reliability(**{key: tuple(column) for key, column in bins.items()})
-                for name, bins in data["reliability"].items()
-            },
+            "reliability": _reliability(data["reliability"]),
+            "reliability_calibrated": _reliability(data["reliability_calibrated"]),
             "warnings": tuple(data["warnings"]),
         }
     )
+
+
+def _reliability(data: Mapping[str, Any]) -> dict[str, Reliability]:
+    return {name: Reliability(**{key: tuple(column) for key, column in bins.items()}) for name, bins in data.items()}
 
 
 def _policy(data: dict[str, Any]) -> PolicyRecord:

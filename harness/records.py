@@ -112,6 +112,7 @@ class JobRecord:
         recommendation: the policy chosen on validation and what test says about it.
         job_metrics: numbers of the job as a whole, e.g. `train/seconds`, `cost/passes_computed`.
         reliability: bins by policy name, for identity and the chosen policy.
+        reliability_calibrated: the same after each policy's temperature; empty in a record of an earlier version.
         command: the line that runs the job again.
         level: of all intervals.
         verdict_rule: how the policies' verdicts are reached, one sentence.
@@ -135,6 +136,7 @@ class JobRecord:
     history: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     job_metrics: Mapping[str, float] = field(default_factory=dict)
     reliability: Mapping[str, Reliability] = field(default_factory=dict)
+    reliability_calibrated: Mapping[str, Reliability] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     study: str | None = None
@@ -151,6 +153,19 @@ class JobRecord:
         if found is None:
             raise KeyError(name)
         return found
+
+    @property
+    def highlighted(self) -> PolicyRecord | None:
+        """The policy that pictures look at closely: the chosen one, or where that is identity the next on validation.
+
+        None where identity stands alone.
+        """
+        if self.recommendation.policy != IDENTITY:
+            return self.policy(self.recommendation.policy)
+        name = f"validation/{self.recommendation.criterion}"
+        sign = -1.0 if self.recommendation.criterion == "accuracy" else 1.0
+        others = [policy for policy in self.policies if policy.name != IDENTITY and name in policy.metrics]
+        return min(others, key=lambda policy: (sign * policy.metrics[name], policy.passes, policy.name), default=None)
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,7 +31,7 @@ from harness.model_source import ModelInfo, ModelSource, load_model
 from harness.plan import Plan, engine_label, logit_key, make_plan, required_passes
 from harness.policies.policy import Policy, required_views
 from harness.progress import TrainingBar, pass_bar, plan_lines, step_bar
-from harness.record_files import PREDICTIONS, RECORD, read_record
+from harness.record_files import PAGE, PREDICTIONS, RECORD, read_record
 from harness.records import JobRecord
 from harness.selection import choose
 from harness.store import INFERENCE_VERSION, LogitStore
@@ -188,6 +188,7 @@ def run(config: Config, *, console: Console, command: str, sweep: str | None = N
     with filelock.FileLock(job.folder / ".lock"):
         finished = finished_record(job.folder)
         if finished is not None:
+            _draw(job)
             return _track(Outcome(job.folder, finished, 0, 0), config)
         info = job.source.cached()
         _say(console, plan_lines(plan(job, info)))
@@ -227,7 +228,17 @@ def run(config: Config, *, console: Console, command: str, sweep: str | None = N
         if config.tracking.enabled:
             uri = public_uri(resolve_uri(config.tracking.uri))
             write_marker(job.folder, Marker("pending", uri, config.tracking.experiment))
-        write_results(job.folder, record, evaluation, config=config, test=job.dataset.test, tables=findings.tables)
+        write_results(
+            job.folder,
+            record,
+            evaluation,
+            config=config,
+            test=job.dataset.test,
+            logits={view: found for (split, view), found in logits.items() if split == "test"},
+            size=info.input_shape[:2],
+            tables=findings.tables,
+        )
+        _draw(job)
     trained = int(not info.from_cache and info.fingerprint is not None)
     return _track(Outcome(job.folder, record, trained, int(costs["cost/passes_computed"])), config)
 
@@ -265,6 +276,13 @@ def _logits(
             costs = _costs([job.store.note(key) for key in missing], passes=len(passes), computed=computed)
             return logits, costs | _noted(job.store.note(keys[passes[0]]))
     raise ModelError("logits in the store were damaged twice in a row: check the disk under `store`")
+
+
+def _draw(job: Job) -> None:
+    """Pictures and page of a finished job, where they are missing: all is drawn from its folder."""
+    if not (job.folder / PAGE).exists():
+        # Imported when there is something to draw: a plan, or a job that is there already, needs no library for it.
+        importlib.import_module("harness.page.job").write_page(job.folder, cache=job.store.root)
 
 
 def _company(numbers: Mapping[str, float]) -> list[str]:

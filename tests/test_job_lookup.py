@@ -10,7 +10,8 @@ from harness.errors import ConfigError
 from harness.job_lookup import find_job
 from harness.record_files import read_record, write_job
 from harness.records import JobRecord
-from harness.tracking.jobs import children, log_job
+from harness.tracking.children import children
+from harness.tracking.jobs import log_job
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "harness"
 LEVELS = {
     # The ground is values and errors.
     "": 0, "errors": 0, "types": 1, "fingerprint": 1, "files": 1, "backend": 1, "parameters": 1, "logspace": 1,
-    "blas": 1, "json_output": 1, "quantities": 1,
+    "blas": 1, "machine": 1, "json_output": 1, "quantities": 1,
     # A room knows the ground and the lower rooms.
     "transforms": 2, "views": 3, "corruptions": 3,
     "intervals": 3, "significance": 3, "calibration": 3, "reliability": 3, "rejection": 3,
@@ -22,13 +22,12 @@ LEVELS = {
     # The spine is the numbers and the choice.
     "firewall": 5, "prediction": 5, "cross_fitting": 6, "selection": 7, "evaluation": 8,
     # The edges are what is written down and shown, and what comes in.
-    "records": 10, "findings": 11,
+    "records": 10, "pareto": 11, "findings": 11,
     "search_findings": 12, "judgement": 13,
-    "record_files": 11, "latency_record": 12, "reproduction": 11, "plots": 11, "config": 11, "terminal": 11,
-    "progress": 12, "contact_sheet": 11,
-    "report": 12, "combination": 12,
-    "upkeep": 12, "tracking": 13, "build": 13, "compose": 13, "job_record": 14, "job_lookup": 14, "arguments": 14,
-    "doctor": 14,
+    "record_files": 11, "reproduction": 11, "config": 11, "terminal": 11, "contact_sheet": 11,
+    "report": 12, "combination": 12, "progress": 12, "upkeep": 12, "latency_record": 12, "latency": 13,
+    "gallery": 12, "hardest": 12, "frames": 13, "charts": 13, "page": 14, "doctor": 14,
+    "tracking": 13, "build": 13, "compose": 13, "job_record": 14, "job_lookup": 14, "arguments": 14,
     # The programs.
     "runner": 15, "commands": 16, "cli": 17, "__main__": 18,
 }  # fmt: skip
@@ -36,13 +35,16 @@ SAME_ROOM = {"augmentation": "models"}  # a room of the training, kept at the to
 DOORS = {
     "mlflow": ("tracking",),
     "sqlalchemy": ("tracking",),
-    "matplotlib": ("plots",),
+    "matplotlib": (),
+    "altair": ("charts",),
+    "vl_convert": ("charts.files",),
+    "jinja2": ("page.page",),
     "argcomplete": ("commands.completion",),
     "hydra": ("compose",),
     "omegaconf": ("compose",),
     "tensorflow": ("backend",),
     "keras": ("backend", "datasets.official"),  # there for what keras.datasets downloads, when it is asked to
-    "pandas": ("report", "plots", "tracking"),
+    "pandas": ("frames", "tracking"),
 }
 
 

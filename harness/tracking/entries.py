@@ -19,16 +19,16 @@ HEADLINE = ("test/accuracy", "test/nll_calibrated", "test/ece", "gain/accuracy",
             "gain/accuracy_upper", "cost/passes")  # fmt: skip
 
 
-def job_tags(record: JobRecord) -> dict[str, str]:
-    """The parent run's tags."""
-    table = json.dumps([{"path": TABLE, "type": "table"}])
+def job_tags(record: JobRecord, *, tables: Iterable[str] = ()) -> dict[str, str]:
+    """The parent run's tags; `tables` are those of its artifacts that are logged tables, beside the leaderboard."""
+    logged = json.dumps([{"path": path, "type": "table"} for path in (TABLE, *tables)])
     return {
         **_shared_tags(record),
         "tta.role": "job",
         "tta.chosen": record.recommendation.policy,
         "tta.verdict": record.recommendation.verdict,
         "mlflow.note.content": _note(record),
-        "mlflow.loggedArtifacts": table,
+        "mlflow.loggedArtifacts": logged,
     }
 
 

@@ -11,11 +11,16 @@ from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelInput, Run
 
+from harness.latency_record import LATENCY, read_latency
 from harness.record_files import (
     CONFIG,
     ENVIRONMENT,
     FITTED,
+    FRAME,
+    GALLERY,
+    HARDEST,
     LEADERBOARD,
+    PAGE,
     PLOTS,
     PREDICTIONS,
     RECORD,
@@ -26,12 +31,14 @@ from harness.records import JobRecord, PolicyRecord
 from harness.report import ranked
 from harness.tracking import entries
 from harness.tracking.arrangement import arrange
+from harness.tracking.children import children
+from harness.tracking.latency import write_latency_metrics
 from harness.tracking.location import Marker, public_uri, write_marker
 from harness.tracking.model import ensure_model
 from harness.tracking.server import LOCK_SECONDS, ensure_experiment, open_client
 
-FILES = (RECORD, CONFIG, ENVIRONMENT, LEADERBOARD, PREDICTIONS, FITTED)
-FOLDERS = (PLOTS, TABLES)
+FILES = (PAGE, RECORD, CONFIG, ENVIRONMENT, LEADERBOARD, FRAME, PREDICTIONS, FITTED, HARDEST, LATENCY)
+FOLDERS = (PLOTS, TABLES, GALLERY)
 RUNNING, FINISHED, FAILED, KILLED = "RUNNING", "FINISHED", "FAILED", "KILLED"
 
 
@@ -68,7 +75,7 @@ def _log_job(client: MlflowClient, record: JobRecord, *, folder: Path, experimen
     parent = found or client.create_run(
         experiment_id,
         start_time=entries.milliseconds(record.started),
-        tags=entries.job_tags(record),
+        tags=entries.job_tags(record, tables=[name for name in (HARDEST,) if (folder / name).is_file()]),
         run_name=record.name,
     )
     run_id = str(parent.info.run_id)
@@ -78,6 +85,9 @@ def _log_job(client: MlflowClient, record: JobRecord, *, folder: Path, experimen
         _log_parent(client, parent, record, models=models)
         _log_children(client, record, experiment_id=experiment_id, parent_run_id=run_id, models=models)
         _log_files(client, record, folder=folder, run_id=run_id)
+        latency = read_latency(folder)
+        if latency is not None:
+            write_latency_metrics(client, run_id, latency)
     except BaseException as error:
         status = FAILED if isinstance(error, Exception) else KILLED
         _break_off(client, run_id, experiment_id=experiment_id, status=status)
@@ -161,17 +171,6 @@ def _keep_complete(client: MlflowClient, record: JobRecord, *, experiment_id: st
         if run.info.status != FINISHED:
             client.set_terminated(run.info.run_id, FINISHED, end_time=entries.milliseconds(record.finished))
     return done
-
-
-def children(client: MlflowClient, parent_run_id: str, *, experiment_id: str) -> list[Run]:
-    """All child runs of a parent."""
-    query, runs, token = f"tags.`mlflow.parentRunId` = '{parent_run_id}'", [], None
-    while True:
-        page = client.search_runs([experiment_id], filter_string=query, max_results=1000, page_token=token)
-        runs.extend(page)
-        token = page.token
-        if not token:
-            return runs
 
 
 def _log_files(client: MlflowClient, record: JobRecord, *, folder: Path, run_id: str) -> None:

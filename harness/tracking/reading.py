@@ -65,6 +65,30 @@ def parent_run(run_id: str, *, uri: str) -> str:
         return str(client.get_run(run_id).data.tags.get("mlflow.parentRunId", run_id))
 
 
+def finished_jobs(experiment: str, *, uri: str) -> list[str]:
+    """The ids of an experiment's finished parent runs, the newest first.
+
+    Raises:
+        TrackingError: where the tracker does not answer, or has no such experiment or no finished job in it.
+    """
+    with open_client(uri) as client:
+        found = client.get_experiment_by_name(experiment)
+        if found is None:
+            raise TrackingError(f"the tracker has no experiment {experiment!r}")
+        query = "tags.`tta.role` = 'job' and attributes.status = 'FINISHED'"
+        ids: list[str] = []
+        token: str | None = None
+        while True:
+            page = client.search_runs([found.experiment_id], filter_string=query, max_results=1000, page_token=token)
+            ids += [str(run.info.run_id) for run in page]
+            token = page.token
+            if not token:
+                break
+    if not ids:
+        raise TrackingError(f"experiment {experiment!r} holds no finished job")
+    return ids
+
+
 def fetch_job(run_id: str, *, uri: str, folder: Path) -> Path:
     """The files of a job's folder from its parent run, in `folder`/<run id>.
 

@@ -18,6 +18,7 @@ from mlflow.models import Model
 from harness.errors import ModelError, TrackingError
 from harness.records import JobRecord
 from harness.tracking import jobs, reading, ui
+from harness.tracking.children import children
 
 # MLflow's own use of SQLAlchemy; it is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
@@ -160,7 +161,7 @@ def test_a_logged_job_is_read_back_exactly(make_job: MakeJob, make_folder: MakeF
     record = make_job()
     run_id = jobs.log_job(make_folder(record), uri=uri, experiment="tta")
     client = MlflowClient(uri, registry_uri=uri)
-    child = jobs.children(client, run_id, experiment_id=client.get_run(run_id).info.experiment_id)[0]
+    child = children(client, run_id, experiment_id=client.get_run(run_id).info.experiment_id)[0]
     for given in (run_id, child.info.run_id):
         found = reading.load_run_config(given, uri=uri)
         assert (found.run_id, found.config, found.environment) == (run_id, "seed: 0\n", "numpy==2\n")

@@ -1,0 +1,117 @@
+"""The page of several jobs: a row for each, their policies across jobs, training seeds together, then job by job."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+
+from harness.charts.across import draw_across
+from harness.charts.files import as_svg, javascript
+from harness.charts.models import draw_models
+from harness.charts.picture import Picture
+from harness.charts.price import ACCURACY, NLL
+from harness.combination import Combination, combine, seeds_apart
+from harness.errors import DataError
+from harness.page import words
+from harness.page.page import Figure, Overview, render, section
+from harness.page.pictures import pictures
+from harness.page.reading import JobFiles
+from harness.records import IDENTITY
+from harness.report import gain_text, passes_text, percent, points
+
+SEED_ROWS = 12
+RESAMPLES, SEED = 2000, 0  # of the bootstrap of images, which only a single seed would need
+
+
+def jobs_page(jobs: Sequence[JobFiles], *, cache: Path) -> str:
+    """The page of these jobs, in their order."""
+    sections = [
+        # Stills of every picture of every job would double the page.
+        section(job, [Figure(f"{one.name}-{place}", one) for one in pictures(job)])
+        for place, job in enumerate(jobs)
+    ]
+    return render(sections, title=f"{len(jobs)} jobs", script=javascript(cache), overview=_overview(jobs))
+
+
+def _overview(jobs: Sequence[JobFiles]) -> Overview:
+    records = [job.record for job in jobs]
+    models, notes = _models(jobs)
+    drawn = [draw_across(records), *models]
+    return Overview(
+        answer=words.overview_answer(records),
+        rows=[_row(job) for job in jobs],
+        figures=[Figure(one.name, one, as_svg(one)) for one in drawn if one is not None],
+        notes=notes,
+        seeds=[(_seeds_title(found), _seed_rows(found)) for found in _combinations(jobs)],
+    )
+
+
+def _row(job: JobFiles) -> words.Row:
+    record = job.record
+    policy = record.policy(record.recommendation.policy)
+    accuracy, gain = policy.metrics.get("test/accuracy", 0.0), policy.metrics.get("gain/accuracy", 0.0)
+    ratio = words.latency_ratio(policy, job.latency)
+    price = f"{passes_text(policy)} {'pass' if policy.passes == 1 else 'passes'}" + (f", {ratio}" if ratio else "")
+    cells = (
+        words.Cell(policy.name, policy.name),
+        words.Cell("–" if policy.name == IDENTITY else gain_text(policy), gain),
+        words.Cell(percent(accuracy), accuracy),
+        words.Cell(price, policy.passes),
+    )
+    return words.Row(words.short_name(record), False, words.verdict(record.recommendation.verdict), cells)
+
+
+def _models(jobs: Sequence[JobFiles]) -> tuple[list[Picture], list[str]]:
+    """Pictures of several models on the same test images; a sentence for a data set that has none for want of times."""
+
+    def data(job: JobFiles) -> tuple[str, str]:
+        return job.record.dataset.name, job.record.dataset.splits["test"].digest
+
+    drawn: list[Picture] = []
+    notes: list[str] = []
+    for (name, digest), group in groupby(sorted(jobs, key=data), key=data):
+        found = [(job.record, job.latency) for job in group]
+        if len({record.params.get("model", record.model.name) for record, _ in found}) < 2:
+            continue
+        of_data = [one for one in (draw_models(found, ACCURACY), draw_models(found, NLL)) if one is not None]
+        drawn += [replace(one, name=f"{one.name}-{digest[:8]}") for one in of_data]
+        if not of_data:
+            notes.append(
+                f"{name} has several models, but not two with a measured latency: whether TTA beats a bigger model at "
+                "equal time is open, because forward passes of different models are no common price; harness price "
+                "measures."
+            )
+    return drawn, notes
+
+
+def _combinations(jobs: Sequence[JobFiles]) -> list[Combination]:
+    """Jobs that differ in their training seed alone, together; none where there are none."""
+    try:
+        groups = seeds_apart([job.folder for job in jobs])
+        level = jobs[0].record.level
+        return [one for group in groups for one in combine(group, resamples=RESAMPLES, seed=SEED, level=level)]
+    except DataError:
+        return []
+
+
+def _seeds_title(found: Combination) -> str:
+    seeds = ", ".join(map(str, found.seeds))
+    return f"{found.name}: {len(found.seeds)} training seeds ({seeds}) × {found.examples:,} images"
+
+
+def _seed_rows(found: Combination) -> list[tuple[str, ...]]:
+    policies = found.policies[:SEED_ROWS]
+    policies += tuple(one for one in found.policies[SEED_ROWS:] if one.name == IDENTITY)
+    return [
+        (
+            one.name,
+            f"{one.passes:.4g}",
+            f"{percent(one.accuracy)} ± {percent(one.accuracy_sd)}",
+            "reference"
+            if one.name == IDENTITY
+            else "{} [{}, {}]".format(*(points(value) for value in one.gains["accuracy"].ends)),
+            f"{one.nll_calibrated:.4f}",
+            one.verdict,
+        )
+        for one in policies
+    ]
