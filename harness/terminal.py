@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import IO, cast
 
 from rich.console import Console
+from rich.table import Table
 
 UNFOLDED = 1000
 """Columns of a table where nobody looks at it."""
@@ -45,6 +46,13 @@ def output_console() -> Console:
 def has_width() -> bool:
     """True where standard output has a width that lines must fit."""
     return sys.stdout.isatty() or bool(os.environ.get("COLUMNS"))
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Prints a table without the blanks that fill its last column."""
+    with console.capture() as captured:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def is_narrow(columns: int) -> bool:

@@ -15,7 +15,7 @@ from harness.compose import compose
 from harness.json_output import print_json
 from harness.progress import step_bar
 from harness.quantities import age_text, bytes_text
-from harness.terminal import folded, output_console, progress_console
+from harness.terminal import folded, output_console, print_table, progress_console
 from harness.upkeep.collection import Removal, removals, remove
 from harness.upkeep.inventory import HALF_WRITTEN, LOCK, LOGITS, MODEL, Item, items, leftovers
 from harness.upkeep.verification import verify
@@ -174,7 +174,7 @@ def _print(console: Console, rows: Sequence[Sequence[str]], *, heads: tuple[str,
         table.add_column(heads[place], justify="right" if right else "left", no_wrap=right, overflow="fold")
     for row in rows:
         table.add_row(*(Text(row[place]) for place in columns))
-    console.print(table)
+    print_table(console, table)
 
 
 ACTIONS: dict[str, Callable[[Path, argparse.Namespace], int]] = {

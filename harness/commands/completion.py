@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import argcomplete
+from argcomplete.shell_integration import shellcode
 
 from harness.arguments import parser
 
@@ -26,7 +27,7 @@ _OVERRIDE = re.compile(r"(?<=\s)[^\s\"'=-][^\s\"'=]*=[^\s\"']*\s")
 
 def main(options: argparse.Namespace, overrides: Sequence[str]) -> int:  # noqa: ARG001
     """Prints the script; 0."""
-    print(argcomplete.shellcode(["harness"], shell=options.shell))
+    print(shellcode(["harness"], shell=options.shell))
     return 0
 
 

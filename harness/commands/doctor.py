@@ -18,7 +18,7 @@ from harness.doctor.tensorflow import check_tensorflow
 from harness.doctor.tracker import check_pending, check_tracker
 from harness.errors import ConfigError
 from harness.json_output import print_json
-from harness.terminal import output_console
+from harness.terminal import output_console, print_table
 from harness.tracking.location import resolve_uri, sqlite_file
 
 FOUND_SOMETHING = 6
@@ -90,4 +90,4 @@ def _print(checks: Sequence[Check], console: Console) -> None:
             table.add_row(status, Text(f"{check.name}: ").append(text))
         else:
             table.add_row(status, name, text)
-    console.print(table)
+    print_table(console, table)

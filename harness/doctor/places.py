@@ -32,7 +32,8 @@ def _health(root: Path) -> Check:
     found, left = items(root), [one for one in leftovers(root) if not one.is_lock]
     count = {kind: sum(item.kind == kind for item in found) for kind in (MODEL, LOGITS)}
     size = bytes_text(sum(item.bytes for item in found) + sum(one.bytes for one in left))
-    text = f"{root}: {count[MODEL]} models, logits of {count[LOGITS]} forward passes, {size}"
+    models = f"{count[MODEL]} model{'' if count[MODEL] == 1 else 's'}"
+    text = f"{root}: {models}, logits of {count[LOGITS]} forward passes, {size}"
     wrong = {reason: sum(one.reason == reason for one in left) for reason in (DAMAGED, HALF_WRITTEN)}
     said = [f"{number} {reason}" for reason, number in wrong.items() if number]
     if not said:
