@@ -40,7 +40,7 @@ def test_all_commands_that_help_lists(capsys: pytest.CaptureFixture[str]) -> Non
 def test_exit_codes_are_those_of_the_errors() -> None:
     """Every code that an error carries is explained, beside those for success, defects and interruption."""
     codes = {line.split("|")[1].strip() for line in exit_codes().splitlines()[2:]}
-    assert codes == {"0", "1", "2", "3", "4", "5", "130/143"}
+    assert codes == {"0", "1", "2", "3", "4", "5", "6", "130/143"}
     assert {str(cls.exit_code) for cls in HarnessError.__subclasses__()} <= codes
 
 
