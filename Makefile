@@ -9,7 +9,7 @@ LOCK := requirements/$(ACCELERATOR).lock
 # Without compiled bytecode every import is more than twice as slow, whatever the shell around us prefers.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-all lint types ui lock clean help
+.PHONY: run test test-all lint types ui docs screenshots lock clean help
 
 help:  ## show the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,8 +30,15 @@ lint: $(STAMP)  ## ruff: rules and format
 types: $(STAMP)  ## mypy, strict
 	$(BIN)/mypy
 
-ui: $(STAMP)  ## the MLflow UI on 127.0.0.1, with a link that opens at the results
+ui: $(STAMP)  ## the MLflow UI on 127.0.0.1, opened at the results
 	@$(BIN)/harness ui
+
+docs: $(STAMP)  ## the documentation as a site, every link checked: prints where it is
+	@$(BIN)/python -m sphinx -W --keep-going -q -E -c docs . build/docs
+	@echo "open build/docs/index.html"
+
+screenshots: $(STAMP)  ## the documentation's pictures of the MLflow UI, from a real run (needs Chromium)
+	$(BIN)/python docs/screenshots.py
 
 lock:  ## resolve the lock files anew (needs uv)
 	for a in cpu gpu; do uv pip compile pyproject.toml --extra $$a --extra joblib --extra onnx --group dev --group docs --universal \
@@ -39,7 +46,7 @@ lock:  ## resolve the lock files anew (needs uv)
 		-q -o requirements/$$a.lock; done
 
 clean:  ## remove the environment and what tools left behind; results and store stay
-	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
 
 $(STAMP): $(LOCK) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

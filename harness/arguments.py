@@ -6,6 +6,7 @@ from typing import NoReturn
 
 from harness import __version__
 from harness.errors import ConfigError
+from harness.quantities import age_seconds, size_bytes
 
 EPILOG = """\
 examples:
@@ -91,8 +92,8 @@ def _add_jobs(commands: "argparse._SubParsersAction[Parser]") -> None:
     show = _add(commands, "show", "a picture of the views of the policies on sample images")
     show.add_argument("--output", dest="picture", metavar="PATH", help="where the picture goes (default: views.png)")
     show.add_argument("--images", type=int, default=4, metavar="N", help="how many sample images (default: 4)")
-    again = _add(commands, "reproduce", "run a job again from its MLflow run and compare every metric")
-    again.add_argument("run_id", help="the parent run")
+    again = _add(commands, "reproduce", "run a finished job again, compare every number, say what differs")
+    again.add_argument("run_id", metavar="RUN_ID", help=JOB)
     again.add_argument("--fresh", action="store_true", help="train and predict anew instead of using the store")
     _json(again)
 
@@ -129,13 +130,24 @@ def _add_results(commands: "argparse._SubParsersAction[Parser]") -> None:
     _add(commands, "sync", "write finished jobs to MLflow that it has missed")
     interface = _add(commands, "ui", "the MLflow UI on 127.0.0.1, with a link that opens at the results")
     interface.add_argument("--port", type=int, default=5000)
+    interface.add_argument("--no-open", action="store_true", help="print the links and leave the browser alone")
 
 
 def _add_installation(commands: "argparse._SubParsersAction[Parser]") -> None:
     """Commands that look after the installation and the store."""
     _json(_add(commands, "doctor", "check the installation: versions, devices, tracker, store, disk"))
     cache = _add(commands, "cache", "look at the store of models and logits, verify it, make room")
-    cache.add_argument("action", choices=("ls", "du", "verify", "gc", "explain"))
-    _json(cache)
+    actions = cache.add_subparsers(dest="action", required=True, metavar="action", parser_class=Parser)
+    _json(_add(actions, "ls", "what is in the store, a line each"))
+    _json(_add(actions, "du", "how much room it takes, by model and split"))
+    _json(_add(actions, "verify", "read everything again; what is damaged is set aside, and made again when needed"))
+    gc = _add(
+        actions, "gc", "make room: what is damaged, left over, or of no use; and on request what is old or too much"
+    )
+    gc.add_argument("--older-than", type=age_seconds, metavar="AGE", help="also what was last written so long ago: 30d")
+    gc.add_argument("--max-size", type=size_bytes, metavar="SIZE", help="also the oldest, until this is left: 10GB")
+    gc.add_argument("--dry-run", action="store_true", help="say what would go, and remove nothing")
+    _json(gc)
+    _json(_add(actions, "explain", "for a job, why its model and passes are found or missed: the field that changed"))
     completion = _add(commands, "completion", "print the completion script of a shell")
     completion.add_argument("shell", choices=("bash", "zsh", "fish"))

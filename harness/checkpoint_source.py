@@ -65,19 +65,22 @@ class CheckpointSource:
         return self.path.stem
 
     @property
+    def specification(self) -> dict[str, Any]:
+        """The file's digest, the settings, and the validation images that detection looks at, as plain data."""
+        return {
+            "version": DETECTION_VERSION,
+            "file": self.digest,
+            "preprocessing": self.preprocessing,
+            "output": self.output,
+            "validation": self.dataset.validation.digest,
+            "image_shape": self.dataset.test.images.shape,
+            "center_crop": self.center_crop,
+        }
+
+    @property
     def asked(self) -> str:
-        """The file's digest, the settings, and the validation images that detection looks at."""
-        return fingerprint(
-            {
-                "version": DETECTION_VERSION,
-                "file": self.digest,
-                "preprocessing": self.preprocessing,
-                "output": self.output,
-                "validation": self.dataset.validation.digest,
-                "image_shape": self.dataset.test.images.shape,
-                "center_crop": self.center_crop,
-            }
-        )
+        """Fingerprint of the specification."""
+        return fingerprint(self.specification)
 
     @property
     def _side(self) -> Path:
@@ -89,6 +92,7 @@ class CheckpointSource:
             data = json.loads(self._side.read_bytes())
             if data.pop("asked") != self.asked:
                 return None
+            data.pop("specification", None)
             fields = {key: tuple(data[key]) for key in ("input_shape", "notes", "warnings")}
             pixels = data["preprocessing"]
             pixels = Preprocessing(**{**pixels, "mean": tuple(pixels["mean"]), "std": tuple(pixels["std"])})
@@ -103,7 +107,7 @@ class CheckpointSource:
             ModelError: where it cannot be loaded, does not fit the data set, or its output is not recognised.
         """
         info = self._look()
-        data = {**asdict(info), "asked": self.asked}
+        data = {**asdict(info), "asked": self.asked, "specification": self.specification}
         del data["path"]
         make_folder(self._side.parent)
         text = json.dumps(canonical(data), indent=1)

@@ -1,7 +1,8 @@
 """The commands. Each imports what it needs when it runs, so that `--help` and `list` answer at once.
 
 Exit codes: 0 done, 1 a defect of ours, 2 bad configuration or usage, 3 finished but some jobs failed, 4 results
-complete but the tracker still to be synced, 5 reproduced but different, 130/143 interrupted.
+complete but the tracker still to be synced, 5 reproduced but different, 6 looked (`doctor`, `cache verify`) and
+found something wrong, 130/143 interrupted.
 """
 
 import importlib
@@ -19,6 +20,8 @@ from harness.errors import HarnessError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit code; every mistake of a user is one line on standard error."""
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what could be typed next
+        importlib.import_module("harness.commands.completion").answer()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     warnings.showwarning = _show_warning
     signal.signal(signal.SIGTERM, _interrupt)
@@ -33,7 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except (KeyboardInterrupt, Terminated) as stop:
         again = shlex.join(["harness", *arguments])
-        print(f"\ninterrupted: what is finished is kept; `{again}` goes on from there", file=sys.stderr)
+        kept = "what is finished is kept; `{}` goes on from there"
+        if "--fresh" in arguments:  # its store was a temporary one
+            kept = "nothing of it is kept; `{}` begins anew"
+        print(f"\ninterrupted: {kept.format(again)}", file=sys.stderr)
         return 143 if isinstance(stop, Terminated) else 130
     except BrokenPipeError:  # before its base class OSError
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

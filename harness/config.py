@@ -52,14 +52,31 @@ class EmbeddedDataset(DatasetNode):
 
 
 class DownloadedDataset(DatasetNode):
-    """A data set in its official format, in `path` or in the Keras cache, else downloaded by Keras."""
+    """A data set in its official format.
+
+    Attributes:
+        path: folder of the official files; None looks in the Keras cache, then has Keras download them.
+    """
 
     kind: Literal["mnist", "fashion_mnist", "cifar10", "cifar100"]
     path: str | None = None
 
 
 class ImageFolder(DatasetNode):
-    """One folder per class, or train/validation/test trees of those."""
+    """One folder per class, or train/validation/test trees of those.
+
+    Attributes:
+        path: the folder.
+        target_size: `[height, width]` that images are resized to; None is the checkpoint's input size.
+        color_mode: how files are read.
+        class_mode: `binary` wants exactly two classes; the numbers are the same under all three.
+        classes: class folders in label order; None is all of them, sorted.
+        validation_split: share of each class that becomes validation.
+        split_rule: `stratified` draws with `seed`; `keras` takes the head of each class's sorted files.
+        test_split: share of each class that becomes test where there is no `test/` folder; None is 0.2.
+        interpolation: of resizing; `nearest` is what older Keras generators did by default.
+        on_bad_image: whether a damaged file ends the job or is left out and listed.
+    """
 
     kind: Literal["image_folder"]
     path: str
@@ -79,7 +96,13 @@ class ImageFolder(DatasetNode):
 
 
 class NpzDataset(DatasetNode):
-    """Arrays from one file."""
+    """Arrays from one file.
+
+    Attributes:
+        path: the `.npz` file.
+        keys: what the arrays are called in it, where they are called otherwise: `{x_test: images, y_test: labels}`.
+        class_names: names in label order; None is the numbers.
+    """
 
     kind: Literal["npz"]
     path: str
@@ -96,7 +119,11 @@ class NpzDataset(DatasetNode):
 
 
 class PluginDataset(DatasetNode):
-    """A data set from another package, found by its entry point."""
+    """A data set from another package, found by its entry point.
+
+    Attributes:
+        arguments: keyword arguments of its loader.
+    """
 
     kind: str
     arguments: Mapping[str, Any] = {}
@@ -107,7 +134,11 @@ class PluginDataset(DatasetNode):
 
 
 class TrainedModelNode(Node):
-    """A model that is trained here."""
+    """A model that is trained here.
+
+    Attributes:
+        arguments: keyword arguments of its builder.
+    """
 
     kind: str
     arguments: Mapping[str, Any] = {}
@@ -132,7 +163,16 @@ class Checkpoint(Node):
 
 
 class Training(Node):
-    """How a model is trained; None is the model's own default."""
+    """How a model is trained; None is the model's own default.
+
+    Attributes:
+        epochs: passes over the training images; 0 leaves the model as it was built.
+        batch_size: images of a step.
+        learning_rate: of the first step, with Adam.
+        schedule: `cosine` goes down to zero over all steps.
+        early_stopping: stop after so many epochs without a lower validation loss, and keep the best epoch's weights.
+        deterministic: the same request gives the same bits on the same machine.
+    """
 
     epochs: Annotated[int, Field(ge=0)] | None = None
     batch_size: Annotated[int, Field(gt=0)] | None = None
@@ -143,7 +183,11 @@ class Training(Node):
 
 
 class Augmentation(Node):
-    """Random copies at training time."""
+    """Random copies at training time.
+
+    Attributes:
+        arguments: its parameters.
+    """
 
     kind: str = "none"
     arguments: Mapping[str, Any] = {}
@@ -192,11 +236,22 @@ class Evaluation(Node):
 
 
 class Tracking(Node):
-    """Where MLflow listens; None is MLFLOW_TRACKING_URI, else `mlflow.db` in the working directory."""
+    """What MLflow is told, and where it listens.
+
+    Attributes:
+        enabled: whether a job is logged.
+        uri: None is MLFLOW_TRACKING_URI, else `mlflow.db` in the working directory.
+        experiment: its name; made where it is missing.
+        arrange: give the experiment saved views, a description and a primary metric for MLflow's UI.
+        child_runs: so many of a job's policies get a run of their own, the best of the leaderboard, and always identity
+            and the chosen one; the leaderboard holds all.
+    """
 
     enabled: bool = True
     uri: str | None = None
     experiment: str = "tta"
+    arrange: bool = True
+    child_runs: Annotated[int, Field(ge=0)] = 200
 
 
 def _kind_of(known: Sequence[str]) -> Any:
@@ -236,9 +291,18 @@ Severities = Annotated[tuple[Annotated[int, Field(ge=1, le=5)], ...], Field(min_
 class Config(Node):
     """One job: one data set, one model, one seed, a list of policies.
 
-    `views` are named lists, which policies refer to as `${views.NAME}`.
-    `corruption` (a name, several, or `all`) and `severity` (1 to 5, several, or `all`) add corrupted copies of test
-    that the same policies are judged on; `corruption_path` reads the official arrays or folders instead of making them.
+    Attributes:
+        views: named lists, which policies refer to as `${views.NAME}`.
+        engine: `exact` gives the bits of `model.predict`; `fast` folds BatchNormalization, which rounds differently.
+        batch_size: of forward passes; None chooses by the input size.
+        seed: of training: initial weights, order of the images, augmentation, dropout.
+        corruption: a name, several, or `all`: corrupted copies of test that the same policies are judged on.
+        severity: of the corruptions: 1 to 5, several, or `all`.
+        corruption_path: the official CIFAR-10-C arrays or ImageNet-C folders, read instead of making them.
+        question: what the job is to answer; stands in its record, its MLflow note and its report.
+        study: NAME also reads `experiments/NAME/config.yaml`, and tags the job.
+        store: models and logits, a cache that several projects can share; HARNESS_STORE names another one.
+        output: one folder a job: the record that MLflow is written from.
     """
 
     dataset: AnyDataset
@@ -259,6 +323,17 @@ class Config(Node):
     study: str | None = None
     store: str = ".harness/store"
     output: str = "results"
+
+
+NODES: Mapping[str, tuple[type[Node], ...]] = {
+    "dataset": (EmbeddedDataset, DownloadedDataset, ImageFolder, NpzDataset, PluginDataset),
+    "model": (TrainedModelNode, Checkpoint),
+    "training": (Training,),
+    "augmentation": (Augmentation,),
+    "evaluation": (Evaluation,),
+    "tracking": (Tracking,),
+}
+"""The groups whose keys an override can name below them, and the nodes that they can be."""
 
 
 def parse(tree: Mapping[str, Any]) -> Config:
@@ -295,17 +370,9 @@ def unknown_key(key: str) -> str:
 
 def _known_keys(key: str) -> list[str]:
     """All dotted keys; below `tta` those of the policy that `key` names, and of ours."""
-    nodes: dict[str, tuple[type[Node], ...]] = {
-        "dataset": (EmbeddedDataset, DownloadedDataset, ImageFolder, NpzDataset, PluginDataset),
-        "model": (TrainedModelNode, Checkpoint),
-        "training": (Training,),
-        "augmentation": (Augmentation,),
-        "evaluation": (Evaluation,),
-        "tracking": (Tracking,),
-    }
     policies = [*choices("tta"), *key.split(".")[1:2]]
     keys = {f"tta.{policy}.{name}" for policy in policies for name in PolicyNode.model_fields}
-    keys |= {f"{group}.{name}" for group, kinds in nodes.items() for kind in kinds for name in kind.model_fields}
+    keys |= {f"{group}.{name}" for group, kinds in NODES.items() for kind in kinds for name in kind.model_fields}
     return sorted(keys | set(Config.model_fields))
 
 

@@ -206,7 +206,7 @@ def evaluate(
         examples: of `validation` and of `test`.
         settings: how.
         tried: policies beside these that were looked at on test; corrections count them.
-        advance: told each policy's name before it is fitted.
+        advance: told before each policy is fitted, and before it is scored, in a few words.
 
     Raises:
         DataError: for splits that share examples, or logits whose shape does not fit the labels.
@@ -223,9 +223,10 @@ def evaluate(
         alpha=settings.alpha,
         randomised=settings.randomised,
         seed=settings.seed,
-        advance=advance,
+        advance=lambda name: advance(f"fitting {name}"),
     )
-    scored = score(fitted, view_logits(wanted, logits, "test", examples["test"]), examples["test"], settings=settings)
+    test = view_logits(wanted, logits, "test", examples["test"])
+    scored = score(fitted, test, examples["test"], settings=settings, advance=lambda name: advance(f"scoring {name}"))
     select = examples["validation"].digest
     provenance = Provenance(fit=select, select=select, report=examples["test"].digest)
     return _compared(scored, settings=settings, tried=tried + len(wanted) - 1, provenance=provenance)
@@ -256,12 +257,18 @@ def score(
     *,
     settings: Settings,
     report: bool = True,
+    advance: Callable[[str], None] = lambda _name: None,
 ) -> list[Scored]:
     """The numbers of fitted policies on a split, in order; each policy's `[N, C]` predictions are let go on return.
 
     Without `report` the metrics that need the whole distribution, and conformal sets, are left out: they cost most.
+    `advance` is told each policy's name before it is scored.
     """
-    return [_score(one, views, examples.labels, seed=settings.seed, report=report) for one in fitted]
+    scored = []
+    for one in fitted:
+        advance(one.policy.name)
+        scored.append(_score(one, views, examples.labels, seed=settings.seed, report=report))
+    return scored
 
 
 def gains_over_first(scored: Sequence[Scored], *, settings: Settings) -> list[dict[str, Estimate]]:

@@ -3,7 +3,7 @@
 What is decided by a finding (leaving a view out) comes from validation; what is merely reported comes from test.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -174,12 +174,20 @@ def view_seeds(evaluation: Evaluation) -> Findings:
 
 
 def slices(
-    evaluation: Evaluation, views: Mapping[str, Mapping[View, np.ndarray]], examples: Mapping[str, Examples]
+    evaluation: Evaluation,
+    views: Mapping[str, Mapping[View, np.ndarray]],
+    examples: Mapping[str, Examples],
+    *,
+    advance: Callable[[str], None] = lambda _name: None,
 ) -> Findings:
-    """The fitted policies on corrupted copies of test: a row for each policy and corruption, then means and worst."""
+    """The fitted policies on corrupted copies of test: a row for each policy and corruption, then means and worst.
+
+    `advance` is told each copy's name before it is judged on.
+    """
     rows: list[tuple[Cell, ...]] = []
     by_policy: dict[str, list[tuple[str, float, float, float]]] = {}
     for name, logits in views.items():
+        advance(name)
         scored = score(evaluation.fitted, logits, examples[name], settings=evaluation.settings, report=False)
         for one, gain in zip(scored, gains_over_first(scored, settings=evaluation.settings), strict=True):
             found, accuracy = one.metrics, gain["accuracy"]

@@ -113,7 +113,13 @@ def _run_group(
                 f"model {model.name} gives logits that are not finite on {split.name} under view {item.view.name}: "
                 f"check model.preprocessing and model.output"
             )
-        note = {"model_name": model.name, "seconds": round(seconds, 4), "batch_size": size, **model.notes}
+        note = {
+            "model_name": model.name,
+            "split_name": split.name,
+            "seconds": round(seconds, 4),
+            "batch_size": size,
+            **model.notes,
+        }
         if item.view == IDENTITY:
             note["alone_difference"] = alone_difference(split, logits, model=model)
         store.put(passes[item], logits, note=note)

@@ -1,14 +1,12 @@
 """A finished job by what a person calls it: its folder, the folder's name, or the id of its MLflow run."""
 
 import importlib
+import os
 from pathlib import Path
 
 from harness.errors import ConfigError, TrackingError
-from harness.record_files import RECORD
+from harness.record_files import FETCHED, RECORD
 from harness.tracking.location import read_marker
-
-FETCHED = "fetched"
-"""Below `store`: jobs that were run elsewhere, as their tracker holds them. A cache, like everything there."""
 
 
 def find_job(name: str, *, output: Path, store: Path, uri: str) -> Path:
@@ -23,9 +21,9 @@ def find_job(name: str, *, output: Path, store: Path, uri: str) -> Path:
     Raises:
         ConfigError: where there is no such job, on disk or in the tracker.
     """
-    for folder in (Path(name).expanduser(), output / name):
-        if (folder / RECORD).is_file():
-            return folder
+    folder = job_folder(name, output=output)
+    if folder is not None:
+        return folder
     here = _logged_as(name, output)
     if here is not None:
         return here
@@ -38,6 +36,13 @@ def find_job(name: str, *, output: Path, store: Path, uri: str) -> Path:
             f"no job {name!r}: expected a folder with {RECORD}, the name of one below {output}, or the id of an MLflow "
             f"run ({error})"
         ) from error
+
+
+def job_folder(name: str, *, output: Path) -> Path | None:
+    """A finished job's folder by its path, or by its name below `output`; None where it is neither."""
+    folders = (Path(name).expanduser(), output / name)
+    # Path.is_file raises for a name that is too long.
+    return next((folder for folder in folders if os.path.isfile(folder / RECORD)), None)  # noqa: PTH113
 
 
 def _logged_as(run_id: str, output: Path) -> Path | None:

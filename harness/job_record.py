@@ -16,14 +16,15 @@ import yaml
 
 from harness import __version__
 from harness.config import Checkpoint, Config
+from harness.contact_sheet import write_contact_sheet
 from harness.cross_fitting import FittedPolicy
 from harness.evaluation import GAINS, Evaluation, PolicyResult
-from harness.fingerprint import canonical
+from harness.fingerprint import array_digest, canonical
 from harness.frames import write_frame
 from harness.gallery import make_gallery, write_gallery
 from harness.hardest import hardest_images, logged_table
 from harness.model_source import ModelInfo
-from harness.policies.policy import IDENTITY_POLICY
+from harness.policies.policy import IDENTITY_POLICY, required_views
 from harness.record_files import (
     CONFIG,
     ENVIRONMENT,
@@ -31,6 +32,7 @@ from harness.record_files import (
     FRAME,
     HARDEST,
     LEADERBOARD,
+    PLOTS,
     write_job,
     write_table,
     write_text,
@@ -55,6 +57,10 @@ from harness.views import View
 # What the numbers may depend on; written with every record, compared by `harness reproduce`.
 PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "scipy", "pillow", "scikit-learn", "mlflow", "hydra-core")
 
+VIEWS_PICTURE = "views.png"
+SHOWN_VIEWS, SHOWN_IMAGES = 24, 4
+"""Of the picture of the views: the first of them, on so many test images; `harness show` draws them all."""
+
 
 def make_record(
     *,
@@ -71,8 +77,9 @@ def make_record(
     started: datetime,
     command: str,
     sweep: str | None,
+    conditions: Mapping[str, str],
 ) -> JobRecord:
-    """Everything that is known about a finished job, as one frozen value."""
+    """Everything that is known about a finished job, as one frozen value; `conditions` join its versions."""
     shown = [result for result in evaluation.results if result.policy.name in ("identity", recommendation.policy)]
     return JobRecord(
         job_id=job_id,
@@ -96,7 +103,7 @@ def make_record(
         reliability={one.policy.name: _reliability(one, one.scores.confidence) for one in shown},
         reliability_calibrated={one.policy.name: _reliability(one, one.confidence_calibrated) for one in shown},
         warnings=(*info.warnings, *warnings),
-        versions=versions(),
+        versions={**versions(), **conditions},
         study=config.study,
         sweep=sweep,
         commit=_commit(),
@@ -197,6 +204,8 @@ def write_results(
     if record.highlighted is not None:
         policy = evaluation.result(record.highlighted.name)
         write_gallery(folder, *make_gallery(evaluation.identity, policy, test, logits, size=size))
+    views = required_views([one.policy for one in evaluation.fitted])[:SHOWN_VIEWS]
+    write_contact_sheet(folder / PLOTS / VIEWS_PICTURE, test, views, size=size, images=SHOWN_IMAGES)
     write_job(folder, record, predictions=_predictions(evaluation, test))
 
 
@@ -256,7 +265,7 @@ def _dataset_record(dataset: Dataset) -> DatasetRecord:
     return DatasetRecord(
         name=dataset.name,
         class_names=dataset.test.class_names,
-        splits={split.name: SplitRecord(split.digest, len(split)) for split in splits},
+        splits={split.name: SplitRecord(split.digest, len(split), array_digest(split.labels)) for split in splits},
         notes=dataset.notes,
     )
 

@@ -25,6 +25,19 @@ from harness.search_findings import search_null, subset_tables, subsets_tried
 from harness.types import Dataset
 from harness.views import View
 
+FINDINGS = "looking at views and subsets"
+
+LEARNING = 20.0
+"""What fitting a policy that learns costs, in scorings of a policy: it is fitted again for every fold."""
+
+
+def steps(policies: Sequence[Policy], dataset: Dataset) -> dict[str, float]:
+    """What `judge` will tell of, in its words, with the share of the work that each step is, roughly."""
+    fits = {f"fitting {one.name}": LEARNING if one.aggregation.learns else 1.0 for one in policies}
+    scores = {f"scoring {one.name}": 1.0 for one in policies}
+    copies = {f"judging on {split.name}": len(policies) / 2 for split in dataset.slices}
+    return {**fits, **scores, FINDINGS: 4.0, **copies}
+
 
 @one_thread()  # so that no bit depends on the number of cores
 def judge(
@@ -46,7 +59,7 @@ def judge(
         settings: how policies are fitted and compared.
         training: `kind` and `arguments` of the model's training augmentation; None where that is unknown.
         input_size: (H, W) of the model.
-        advance: told each policy's name before it is fitted.
+        advance: told of each of `steps` before it begins.
     """
     examples = {name: Examples(dataset.split(name).ids, dataset.split(name).labels) for name in dataset.evaluated}
     wanted = required_views(policies)
@@ -59,6 +72,7 @@ def judge(
         tried=subsets_tried(policies),
         advance=advance,
     )
+    advance(FINDINGS)
     test, validation = views["test"], views["validation"]
     seen = {"augmentation": training["kind"], "options": training["arguments"]} if training else {"augmentation": None}
     findings = (
@@ -74,5 +88,6 @@ def judge(
         + search_null(evaluation, test, examples["test"])
     )
     if dataset.slices:
-        findings += slices(evaluation, {split.name: views[split.name] for split in dataset.slices}, examples)
+        copies = {split.name: views[split.name] for split in dataset.slices}
+        findings += slices(evaluation, copies, examples, advance=lambda name: advance(f"judging on {name}"))
     return evaluation, findings

@@ -63,8 +63,12 @@ class ModelSource(Protocol):
         """For people."""
 
     @property
+    def specification(self) -> Mapping[str, Any]:
+        """What was asked for, as plain data."""
+
+    @property
     def asked(self) -> str:
-        """Fingerprint of what was asked for: known before the model is."""
+        """Fingerprint of the specification: known before the model is."""
 
     def cached(self) -> ModelInfo | None:
         """What the store knows, without TensorFlow; None where the model must be trained or looked into."""

@@ -160,8 +160,13 @@ def make(cls: type[Made], params: Mapping[str, Any], *, noun: str) -> Made:
 
 
 def parameters_text(cls: type[Parametrised]) -> str:
-    """The parameters with ranges and defaults, for a listing."""
-    return ", ".join(_parameter_text(field, hints(cls)[field.name]) for field in parameters(cls))
+    """The parameters with ranges and defaults in one line, for a listing."""
+    return ", ".join(parameter_texts(cls))
+
+
+def parameter_texts(cls: type[Parametrised]) -> list[str]:
+    """Each parameter with its range and default, e.g. `fraction=0.1 in (0, 1]`."""
+    return [_parameter_text(field, hints(cls)[field.name]) for field in parameters(cls)]
 
 
 def is_required(field: dataclasses.Field[Any]) -> bool:

@@ -9,7 +9,8 @@
     tables/*.csv          views, corruptions, curves, subsets: what was found beside the leaderboard
     hardest_images.json   the test images that most policies get wrong
     gallery/              images that a policy rescued and harmed, with their views
-    plots/                pictures as PNG and SVG; report.html: the page with all of them
+    plots/                pictures as PNG and SVG, and `views.png`: what the views make of a few test images
+    report.html           the page with all of them
 
 Every file is whole or absent.
 """
@@ -57,6 +58,8 @@ PAGE = "report.html"
 
 LATER: dict[str, Any] = {"reliability_calibrated": {}}
 """What the schema has come to hold without a new number, and what it is in a record that was written before."""
+FETCHED = "fetched"
+"""Below `store`: jobs that were run elsewhere, as their tracker holds them. A cache, like everything there."""
 
 
 def write_text(path: Path, text: str) -> None:

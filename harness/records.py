@@ -41,10 +41,11 @@ class PolicyRecord:
 
 @dataclass(frozen=True)
 class SplitRecord:
-    """A split's digest (64 hex digits) and its number of examples."""
+    """A split's digest (64 hex digits), its number of examples, and the digest of its labels alone, where known."""
 
     digest: str
     count: int
+    labels: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,8 @@ class JobRecord:
         job_id: the job's fingerprint, 64 hex digits.
         name: short name for people.
         question: one sentence.
-        started, finished: ISO 8601 in UTC, e.g. `2025-03-01T12:00:00+00:00`.
+        started: ISO 8601 in UTC, e.g. `2025-03-01T12:00:00+00:00`.
+        finished: likewise.
         params: few and flat; repeated on every policy's run in the tracker.
         history: training curves, one number per epoch.
         recommendation: the policy chosen on validation and what test says about it.
@@ -156,9 +158,9 @@ class JobRecord:
 
     @property
     def highlighted(self) -> PolicyRecord | None:
-        """The policy that pictures look at closely: the chosen one, or where that is identity the next on validation.
+        """The policy that pictures look at closely.
 
-        None where identity stands alone.
+        It is the chosen one, or where that is identity the next on validation; None where identity stands alone.
         """
         if self.recommendation.policy != IDENTITY:
             return self.policy(self.recommendation.policy)

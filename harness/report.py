@@ -7,6 +7,7 @@ only in what people read; the CSV holds fractions.
 import csv
 import io
 import math
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,12 +183,16 @@ def render_leaderboard(record: JobRecord, console: Console, *, limit: int | None
     console.print(Text(caption, style="dim"))
 
 
-def markdown_note(record: JobRecord, *, limit: int = 10) -> str:
+def markdown_note(
+    record: JobRecord, *, limit: int = 10, run_id: str | None = None, child_runs: int | None = None
+) -> str:
     """The job as Markdown, conclusion first, because viewers fold what comes after a few lines.
 
     Args:
         record: the job.
         limit: rows of the leaderboard at most.
+        run_id: of the job in MLflow, for the commands that start from it.
+        child_runs: how many policies have a run of their own there.
     """
     choice = record.recommendation
     count = record.dataset.splits["test"].count
@@ -197,14 +202,36 @@ def markdown_note(record: JobRecord, *, limit: int = 10) -> str:
         choice.reason,
         f"*{record.question}*",
         _markdown_table(record, shown(record, limit=limit)),
-        f"Test split, {count} examples, by calibrated NLL; {len(record.policies)} policies in all in "
-        f"`leaderboard.csv`. {choice.rule} {record.verdict_rule} Optimism: calibrated NLL on test minus on validation.",
+        f"Test split, {count} examples, by calibrated NLL; {_where_all_are(record, child_runs)}. "
+        f"{choice.rule} {record.verdict_rule} Optimism: calibrated NLL on test minus on validation.",
         "\n".join(f"- {fact}" for fact in _facts(record)),
     ]
     if record.warnings:
         parts.append("**Warnings**\n\n" + "\n".join(f"- {warning}" for warning in _first(record.warnings)))
-    parts.append(f"Run it again:\n\n```\n{record.command}\n```")
+    commands = [record.command, *(_commands(choice.policy, run_id) if run_id else ())]
+    parts.append("Run it again, reproduce it, ship it:\n\n```\n" + "\n".join(commands) + "\n```")
     return "\n\n".join(parts) + "\n"
+
+
+def _where_all_are(record: JobRecord, child_runs: int | None) -> str:
+    count = len(record.policies)
+    if child_runs is None or child_runs >= count:
+        return f"{count} policies in all in `leaderboard.csv`"
+    return (
+        f"{count} policies in all in `leaderboard.csv` and `leaderboard.json`, {child_runs} of them with a run of "
+        "their own (`tracking.child_runs`)"
+    )
+
+
+def _commands(policy: str, run_id: str) -> list[str]:
+    """What starts from the job's run: reproduction, the report, the chosen policy as one model."""
+    name = shlex.quote(policy)
+    file = shlex.quote(f"{policy}.keras".replace("/", "_"))
+    return [
+        f"harness reproduce {run_id}",
+        f"harness report {run_id}",
+        f"harness export {run_id} --policy {name} --format keras --output {file}",
+    ]
 
 
 def leaderboard_columns(record: JobRecord) -> list[str]:
@@ -291,10 +318,11 @@ def _caption(record: JobRecord, rows: int, *, chosen: str, reference: str, wide:
 
 
 def _markdown_table(record: JobRecord, policies: Sequence[PolicyRecord]) -> str:
+    # MLflow takes no table with a column of fewer than two dashes for one.
     lines = [
         f"| | policy | passes | accuracy % | gain, points [{record.level:.0%}] | corrected/corrupted | p adj. "
         "| NLL cal. | optimism | ECE % | verdict |",
-        "|:-:|:--|--:|--:|--:|--:|--:|--:|--:|--:|:--|",
+        "|:--:|:--|--:|--:|--:|--:|--:|--:|--:|--:|:--|",
     ]
     for policy in policies:
         cells = [

@@ -2,6 +2,7 @@
 
 import atexit
 import importlib
+import re
 import shutil
 import tempfile
 import warnings
@@ -26,15 +27,16 @@ from harness.files import make_folder
 from harness.fingerprint import fingerprint
 from harness.inference import run_missing
 from harness.job_record import make_record, write_results
-from harness.judgement import judge
+from harness.judgement import judge, steps
 from harness.model_source import ModelInfo, ModelSource, load_model
 from harness.plan import Plan, engine_label, logit_key, make_plan, required_passes
 from harness.policies.policy import Policy, required_views
+from harness.progress import TrainingBar, pass_bar, plan_lines, step_bar
 from harness.record_files import PAGE, PREDICTIONS, RECORD, read_record
 from harness.records import JobRecord
+from harness.run_conditions import code_conditions, machine_conditions
 from harness.selection import choose
 from harness.store import INFERENCE_VERSION, LogitStore
-from harness.terminal import TrainingBar, pass_bar, plan_lines, policy_bar
 from harness.tracking.location import Marker, logged_run, public_uri, resolve_uri, write_marker
 from harness.types import Dataset
 from harness.views import View
@@ -119,7 +121,9 @@ class Job:
     @property
     def folder(self) -> Path:
         """Where the record goes."""
-        return Path(self.config.output) / f"{self.source.name}-{self.job_id[:8]}"
+        # A name may come with somebody else's configuration: it is no path.
+        name = re.sub(r"[/\\\x00]+", "_", self.source.name)
+        return Path(self.config.output) / f"{name}-{self.job_id[:8]}"
 
 
 def prepare(config: Config) -> Job:
@@ -136,6 +140,15 @@ def prepare(config: Config) -> Job:
     data = build.dataset(config, input_size=size)
     data = replace(data, notes=(*data.notes, *left_out))
     return Job(config, policies, data, build.model_source(config, data, path=path), store)
+
+
+def input_shape(job: Job) -> tuple[int, int, int]:
+    """`(H, W, channels)` of the model, as far as it can be known before TensorFlow loads.
+
+    A model that is trained here takes the images as they are; so does a checkpoint that nobody has looked into.
+    """
+    info = job.source.cached() if isinstance(job.config.model, Checkpoint) else None
+    return info.input_shape if info else job.dataset.test.images.shape
 
 
 def finished_record(folder: Path) -> JobRecord | None:
@@ -184,14 +197,14 @@ def run(config: Config, *, console: Console, command: str, sweep: str | None = N
         info = job.source.cached()
         _say(console, plan_lines(plan(job, info)))
         if not isinstance(config.model, Checkpoint):
-            _check_views(job, job.dataset.test.images.shape[:2])
+            _check_views(job, input_shape(job)[:2])
         if info is None:
             with TrainingBar(console, job.source.name) as bar:
                 info = job.source.obtain(bar)
         _check_views(job, info.input_shape[:2])
         _say(console, [*info.notes, *(f"warning: {text}" for text in info.warnings)])
         logits, costs = _logits(job, info, console)
-        with policy_bar(console, len(job.policies)) as advance:
+        with step_bar(console, "policies", steps(job.policies, job.dataset), done="fitted and scored") as advance:
             evaluation, findings = judge(
                 job.policies,
                 job.dataset,
@@ -215,6 +228,7 @@ def run(config: Config, *, console: Console, command: str, sweep: str | None = N
             started=started,
             command=command,
             sweep=sweep,
+            conditions=_conditions(job, info),
         )
         if config.tracking.enabled:
             uri = public_uri(resolve_uri(config.tracking.uri))
@@ -276,6 +290,13 @@ def _draw(job: Job) -> None:
         importlib.import_module("harness.page.job").write_page(job.folder, cache=job.store.root)
 
 
+def _conditions(job: Job, info: ModelInfo) -> dict[str, str]:
+    passes = required_passes(job.policies, job.dataset)
+    keys = [logit_key(item, dataset=job.dataset, model_digest=info.digest, engine=job.engine) for item in passes]
+    code = code_conditions(evaluation=EVALUATION_VERSION, inference=INFERENCE_VERSION)
+    return code | machine_conditions(job.store.note(key) for key in keys)
+
+
 def _company(numbers: Mapping[str, float]) -> list[str]:
     """A sentence where the model does not treat each image by itself."""
     difference = numbers.get("probe/alone_difference", 0.0)
@@ -328,8 +349,9 @@ def _track(outcome: Outcome, config: Config) -> Outcome:
         return replace(outcome, run_id=known)
     # Imported when there is something to log: mlflow takes more than a second.
     jobs = importlib.import_module("harness.tracking.jobs")
+    how = {"child_runs": config.tracking.child_runs, "arranged": config.tracking.arrange}
     try:
-        return replace(outcome, run_id=jobs.log_job(outcome.folder, uri=uri, experiment=experiment))
+        return replace(outcome, run_id=jobs.log_job(outcome.folder, uri=uri, experiment=experiment, **how))
     except TrackingError as error:
         return replace(outcome, tracking_error=str(error))
 

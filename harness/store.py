@@ -74,8 +74,7 @@ class LogitStore:
             return None
         path, side = found
         try:
-            if file_digest(path) != side["sha256"]:
-                raise ValueError("its bytes do not agree with its checksum")
+            _check(path, side)
             logits: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
             self._quarantine(path, error)
@@ -97,9 +96,29 @@ class LogitStore:
         make_folder(path.parent)
         array = np.ascontiguousarray(logits, dtype=np.float32)
         write_atomically(path, lambda stream: np.save(stream, array, allow_pickle=False))
-        side = {"identity": key.identity, "sha256": file_digest(path), "shape": array.shape, **note}
+        told = {"view_name": key.view_name, "sha256": file_digest(path), "shape": array.shape, **note}
+        side = {"identity": key.identity, **told}
         text = json.dumps(canonical(side), indent=1)
         write_atomically(path.with_suffix(".json"), lambda stream: stream.write(text.encode()))
+
+    def verify(self, side_file: Path) -> str | None:
+        """Reads an item again, given its side file; where it is damaged it is set aside, and what is wrong returned.
+
+        Raises:
+            StoreError: where the store cannot be written.
+        """
+        path = side_file.with_suffix(".npy")
+        try:
+            side = _read_side(side_file)
+            if path.stem[-16:] != fingerprint(side["identity"])[:16]:
+                raise ValueError("its side file tells of other logits")
+            _check(path, side)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            if not side_file.exists():
+                return None  # another process has removed it since
+            _set_aside(path)
+            return str(error)
+        return None
 
     def note(self, key: LogitKey) -> dict[str, Any]:
         """What the side file says of an item, empty where there is none."""
@@ -132,9 +151,7 @@ class LogitStore:
 
     def _side(self, path: Path, key: LogitKey) -> dict[str, Any] | None:
         try:
-            side: dict[str, Any] = json.loads(path.with_suffix(".json").read_bytes())
-            if not isinstance(side["identity"], dict) or not isinstance(side["sha256"], str):
-                raise TypeError("its side file tells of no item, or holds no checksum")
+            side = _read_side(path.with_suffix(".json"))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError) as error:
@@ -143,8 +160,26 @@ class LogitStore:
         return side if side["identity"] == canonical(key.identity) else None
 
     def _quarantine(self, path: Path, error: Exception) -> None:
-        with as_store_error(path):
-            for part in (path, path.with_suffix(".json")):
-                with contextlib.suppress(FileNotFoundError):
-                    part.replace(part.with_name(part.name + ".damaged"))
+        _set_aside(path)
         warnings.warn(f"damaged item {path.name} in the store set aside and computed again: {error}", stacklevel=3)
+
+
+def _read_side(side_file: Path) -> dict[str, Any]:
+    side: dict[str, Any] = json.loads(side_file.read_bytes())
+    if not isinstance(side["identity"], dict) or not isinstance(side["sha256"], str):
+        raise TypeError("its side file tells of no item, or holds no checksum")
+    return side
+
+
+def _check(path: Path, side: Mapping[str, Any]) -> None:
+    if not path.exists():
+        raise ValueError("its array is missing")
+    if file_digest(path) != side["sha256"]:
+        raise ValueError("its bytes do not agree with its checksum")
+
+
+def _set_aside(path: Path) -> None:
+    with as_store_error(path):
+        for part in (path, path.with_suffix(".json")):
+            with contextlib.suppress(FileNotFoundError):
+                part.replace(part.with_name(part.name + ".damaged"))

@@ -3,11 +3,13 @@
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from harness.fingerprint import fingerprint
 from harness.model_source import ModelInfo, logit_digest
 from harness.models.cache import TrainResult, find_cached
 from harness.models.preprocessing import PREPROCESSING
-from harness.models.specs import TrainingProgress, TrainingRequest, training_fingerprint
+from harness.models.specs import TrainingProgress, TrainingRequest, training_asked
 from harness.types import Dataset
 
 
@@ -26,10 +28,15 @@ class TrainedSource:
         return f"{network}-{self.dataset.name}-seed{self.request.seed}"
 
     @property
+    def specification(self) -> dict[str, Any]:
+        """All that decides the weights, as plain data."""
+        train, validation = self.dataset.split("train"), self.dataset.validation
+        return training_asked(self.request, train_digest=train.digest, validation_digest=validation.digest)
+
+    @property
     def asked(self) -> str:
         """The training fingerprint."""
-        train, validation = self.dataset.split("train"), self.dataset.validation
-        return training_fingerprint(self.request, train_digest=train.digest, validation_digest=validation.digest)
+        return fingerprint(self.specification)
 
     def cached(self) -> ModelInfo | None:
         """The finished training, where the store holds it."""

@@ -9,7 +9,7 @@ import math
 import os
 import platform
 import time
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,8 +19,10 @@ from harness.augmentation import build_augmentation
 from harness.backend import keras, prepare, tf
 from harness.errors import ConfigError, ModelError, TrainingError
 from harness.files import as_store_error, replace_atomically
+from harness.fingerprint import fingerprint as fingerprint_of
 from harness.models.cache import (
     MODEL_FILE,
+    STATE_FILE,
     TrainResult,
     find_cached,
     locked,
@@ -30,8 +32,8 @@ from harness.models.cache import (
 from harness.models.digest import model_digest
 from harness.models.fitting import Learner, evaluate, make_learner, train_epoch
 from harness.models.registry import build_model
-from harness.models.specs import TrainingProgress, TrainingRequest, training_fingerprint
-from harness.models.training_state import STATE_FILE, TrainingState, restore_state, save_state
+from harness.models.specs import TrainingProgress, TrainingRequest, training_asked
+from harness.models.training_state import TrainingState, restore_state, save_state
 from harness.types import Split
 
 
@@ -77,15 +79,16 @@ def train_or_load(
     """
     progress = progress or Silent()
     _check(request, train=train, validation=validation)
-    fingerprint = training_fingerprint(
+    asked = training_asked(
         request, train_digest=train.digest, validation_digest=validation.digest if validation else None
     )
+    fingerprint = fingerprint_of(asked)
     folder = model_folder(root, name=name, fingerprint=fingerprint)
     with locked(folder, on_wait=progress.on_wait):
         found = find_cached(root, name=name, fingerprint=fingerprint)
         if found is not None:
             return found
-        return _train(folder, request, fingerprint=fingerprint, train=train, validation=validation, progress=progress)
+        return _train(folder, request, asked=asked, train=train, validation=validation, progress=progress)
 
 
 def output_kind(model: keras.Model) -> Literal["probs", "logits"]:
@@ -124,7 +127,7 @@ def _train(
     folder: Path,
     request: TrainingRequest,
     *,
-    fingerprint: str,
+    asked: Mapping[str, Any],
     train: Split,
     validation: Split | None,
     progress: TrainingProgress,
@@ -143,7 +146,7 @@ def _train(
     replace_atomically(folder / MODEL_FILE, lambda path: learner.model.save(path))
     result = TrainResult(
         path=folder / MODEL_FILE,
-        fingerprint=fingerprint,
+        fingerprint=fingerprint_of(asked),
         digest=model_digest(learner.model),
         input_shape=request.input_shape,
         num_classes=request.num_classes,
@@ -153,7 +156,7 @@ def _train(
         from_cache=False,
         resumed_from_epoch=resumed_from_epoch,
     )
-    write_record(result, about={"best_epoch": state.best_epoch, "request": asdict(request), "made_with": _made_with()})
+    write_record(result, about={"best_epoch": state.best_epoch, "asked": asked, "made_with": _made_with()})
     (folder / STATE_FILE).unlink(missing_ok=True)
     return result
 

@@ -4,6 +4,7 @@ import importlib.util
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -26,6 +27,10 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted((DOCS / "methods").glob("*.md"))
 TEXT = {path.relative_to(DOCS).as_posix(): path.read_text(encoding="utf-8") for path in DOCS.rglob("*.md")}
+LINKED = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in [*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *ROOT.glob("experiments/*/*.md")]
+}
 METHODS = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 
@@ -183,10 +188,20 @@ def headings(text: str) -> list[str]:
     return [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in found]
 
 
-@pytest.mark.parametrize("page", sorted(TEXT))
+@pytest.mark.parametrize("page", sorted(LINKED))
 def test_links_lead_somewhere(page: str) -> None:
-    """Every relative link of a page is a file, and a place in it is a heading there."""
-    for file, place in re.findall(r"\]\((?!\w+:)([^)#]*)(?:#([^)]*))?\)", TEXT[page]):
-        target = (DOCS / page).parent / file if file else DOCS / page
+    """Every relative link of a page is a file of the repository, and a place in it is a heading there."""
+    for file, place in re.findall(r"\]\((?!\w+:)([^)#]*)(?:#([^)]*))?\)", LINKED[page]):
+        target = (ROOT / page).parent / file if file else ROOT / page
         assert target.exists(), file
         assert not place or place in headings(target.read_text(encoding="utf-8")), place
+
+
+@pytest.mark.parametrize("page", sorted(LINKED))
+def test_links_to_other_sites_are_well_formed(page: str) -> None:
+    """Nothing is fetched; but each is https, names a host, and holds nothing that an address cannot hold."""
+    for address in re.findall(r"\]\((\w+:[^)]*)\)|<(https?:[^>]*)>", LINKED[page]):
+        parts = urlsplit(next(filter(None, address)))
+        assert parts.scheme == "https", address
+        assert re.fullmatch(r"[\w-]+(\.[\w-]+)+", parts.netloc), address
+        assert re.fullmatch(r"[!-~]*", parts.geturl()), address

@@ -16,6 +16,7 @@ from sklearn.metrics import accuracy_score, log_loss
 from harness import build
 from harness.compose import compose
 from harness.config import parse
+from harness.fingerprint import array_digest
 from harness.job_record import config_text, versions
 from harness.logspace import log_softmax
 from harness.record_files import read_record
@@ -39,7 +40,7 @@ def test_every_file_is_there(folder: Path) -> None:
     assert found - gallery == {
         "config.yaml", "environment.txt", "leaderboard.csv", "leaderboard.parquet", "predictions.parquet",
         "record.json", "fitted.json", "hardest_images.json", "report.html", "gallery", "plots",
-        *(f"plots/{name}.{suffix}" for name in plots for suffix in ("png", "svg")),
+        *(f"plots/{name}.{suffix}" for name in plots for suffix in ("png", "svg")), "plots/views.png",
         "tables", "tables/views.csv", "tables/views_by_class.csv", "tables/agreement.csv",
         "tables/error_correlation.csv", "tables/copies.csv", "tables/conformal_by_class.csv",
     }  # fmt: skip
@@ -109,7 +110,11 @@ def test_the_record_says_what_was_asked_and_what_came_out(folder: Path) -> None:
     )
     assert len(record.model.digest) == len(str(record.model.fingerprint)) == 64
     assert record.command.startswith("harness run dataset=npz dataset.path=tiny.npz")
-    assert {"python", "numpy", "keras", "tta-harness"} <= set(versions()) == set(record.versions)
+    assert {"python", "numpy", "keras", "tta-harness"} <= set(versions()) <= set(record.versions)
+    assert {"evaluation", "inference", "processor", "cores", "passes: device", "passes: threads"} <= set(
+        record.versions
+    )
+    assert record.dataset.splits["test"].labels == array_digest(np.arange(75) % 3)
     text = (folder / "record.json").read_text(encoding="utf-8")
     assert json.loads(text, parse_constant=lambda name: pytest.fail(name))["job_id"] == record.job_id
     assert asdict(record)["schema"] == 2

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "harness"
 LEVELS = {
     # The ground is values and errors.
     "": 0, "errors": 0, "types": 1, "fingerprint": 1, "files": 1, "backend": 1, "parameters": 1, "logspace": 1,
-    "blas": 1,
+    "blas": 1, "machine": 1, "json_output": 1, "quantities": 1, "run_conditions": 1,
     # A room knows the ground and the lower rooms.
     "transforms": 2, "views": 3, "corruptions": 3,
     "intervals": 3, "significance": 3, "calibration": 3, "reliability": 3, "rejection": 3,
@@ -24,12 +24,13 @@ LEVELS = {
     # The edges are what is written down and shown, and what comes in.
     "records": 10, "pareto": 11, "findings": 11,
     "search_findings": 12, "judgement": 13,
-    "record_files": 11, "reproduction": 11, "config": 11, "terminal": 11,
-    "report": 12, "combination": 12, "latency_record": 12, "latency": 13,
-    "gallery": 12, "hardest": 12, "frames": 13, "charts": 13, "page": 14,
+    "record_files": 11, "tolerances": 11, "config": 11, "terminal": 11, "contact_sheet": 11,
+    "report": 12, "combination": 12, "progress": 12, "upkeep": 12, "latency_record": 12, "latency": 13,
+    "reproduction_numbers": 12, "reproduction_facts": 12, "reproduction": 13, "reproduction_report": 14,
+    "gallery": 12, "hardest": 12, "frames": 13, "charts": 13, "page": 14, "doctor": 14, "logged_config": 12,
     "tracking": 13, "build": 13, "compose": 13, "job_record": 14, "job_lookup": 14, "arguments": 14,
     # The programs.
-    "runner": 15, "commands": 16, "cli": 17, "__main__": 18,
+    "runner": 15, "export": 16, "commands": 17, "cli": 18, "__main__": 19,
 }  # fmt: skip
 SAME_ROOM = {"augmentation": "models"}  # a room of the training, kept at the top for those who look for it
 DOORS = {
@@ -39,6 +40,7 @@ DOORS = {
     "altair": ("charts",),
     "vl_convert": ("charts.files",),
     "jinja2": ("page.page",),
+    "argcomplete": ("commands.completion",),
     "hydra": ("compose",),
     "omegaconf": ("compose",),
     "tensorflow": ("backend",),
@@ -111,7 +113,8 @@ def test_one_door_for_each_outside_package(package: str) -> None:
 def test_configuration_stops_at_the_edges() -> None:
     """Below the edges functions take values, never the configuration: what can be tested can be called."""
     users = {name for name in imports() if "config" in own(name)}
-    assert {room(name) for name in users} == {"build", "compose", "job_record", "runner", "commands"}
+    edges = {"build", "compose", "job_record", "logged_config", "runner", "export", "commands"}
+    assert {room(name) for name in users} == edges
 
 
 def test_every_room_has_a_name_of_its_own() -> None:

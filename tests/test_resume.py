@@ -17,7 +17,7 @@ JOB = (
 KILL = "import os, signal\ndone = []\n"
 AFTER = "    done.append(1)\n    if len(done) == {count}:\n        os.kill(os.getpid(), signal.SIGKILL)\n"
 IN_TRAINING = """
-from harness.terminal import TrainingBar
+from harness.progress import TrainingBar
 on_batch = TrainingBar.on_batch
 def stop(self, batch, total):
     on_batch(self, batch, total)

@@ -1,14 +1,11 @@
 """What a person sees: the plan first, no control codes where there is no terminal, lines that fit."""
 
-import io
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
-from harness.terminal import TrainingBar, seconds_text, worker_console
+from harness.terminal import seconds_text, worker_console
 
 CONTROL = re.compile(r"\x1b|\r")
 
@@ -79,29 +76,6 @@ def test_no_color_is_respected(harness: Any, tiny: tuple[str, ...], monkeypatch:
     colour = re.compile(r"\x1b\[[0-9;]*(?:3[0-7]|4[0-7]|9[0-7]|38;|48;)[0-9;]*m")
     assert colour.findall(plain) == []
     assert len(plain) <= len(coloured)
-
-
-def test_epochs_are_lines_without_a_terminal() -> None:
-    """A log file gets one line an epoch, with the metrics."""
-    stream = io.StringIO()
-    with TrainingBar(Console(file=stream, force_terminal=False), "net") as bar:
-        bar.on_batch(1, 10)
-        bar.on_epoch(1, 2, {"loss": 0.5})
-        bar.on_wait(Path("net-1234"))
-    assert stream.getvalue().splitlines() == [
-        "epoch 1/2  loss 0.5000",
-        "another process trains this model (net-1234); waiting for it",
-    ]
-
-
-def test_epochs_are_a_bar_on_a_terminal() -> None:
-    """On a terminal the bar carries the epoch and its metrics."""
-    stream = io.StringIO()
-    with TrainingBar(Console(file=stream, force_terminal=True, width=120), "net") as bar:
-        bar.on_batch(1, 10)
-        bar.on_epoch(1, 2, {"loss": 0.5})
-    assert "training net" in stream.getvalue()
-    assert "loss 0.5000" in stream.getvalue()
 
 
 def test_processes_on_one_terminal_label_their_lines(capsys: pytest.CaptureFixture[str]) -> None:

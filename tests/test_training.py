@@ -308,8 +308,8 @@ def test_no_epochs_leave_the_model_as_it_was_built(tmp_path: Path) -> None:
 def test_the_record_says_what_the_model_is(uninterrupted: TrainResult) -> None:
     """For people: request, digest, hash of the file and versions, as JSON."""
     record = json.loads((uninterrupted.path.parent / "model.json").read_text())
-    assert record["request"]["model"] == "tiny"
-    assert record["request"]["training"]["epochs"] == 3
+    assert record["asked"]["request"]["model"] == "tiny"
+    assert record["asked"]["request"]["training"]["epochs"] == 3
     assert record["digest"] == uninterrupted.digest
     assert record["made_with"]["keras"] == keras.__version__
 

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table as RichTable
@@ -11,8 +12,9 @@ from rich.text import Text
 
 from harness.combination import Combination, CombinedPolicy, combine, find_jobs, seeds_apart
 from harness.compose import compose
-from harness.record_files import write_table
-from harness.records import IDENTITY
+from harness.json_output import print_json
+from harness.record_files import TABLES, write_table
+from harness.records import IDENTITY, Table
 from harness.report import percent, points
 
 ROWS = 25
@@ -36,16 +38,38 @@ def main(options: argparse.Namespace, overrides: Sequence[str]) -> int:
     for found in together:
         for table in (found.table(), found.ledger_table()):
             write_table(target, table)
+    if options.json:
+        print_json([as_data(found, target) for found in together])
+        return 0
+    for found in together:
         _print(found, console, rows=None if options.all else ROWS, level=node.level)
         console.print(f"tables: {target}/tables/{found.table().name}*.csv", highlight=False, soft_wrap=True)
     return 0
+
+
+def as_data(found: Combination, target: Path) -> dict[str, Any]:
+    """A combination as plain data: what `harness combine --json` prints (docs/how-to/script-it.md)."""
+    table, variance = found.table(), found.ledger_table()
+    return {
+        "name": found.name,
+        "seeds": found.seeds,
+        "examples": found.examples,
+        "policies": _rows(table),
+        "variance": _rows(variance),
+        "tables": [str(target / TABLES / f"{one.name}.csv") for one in (table, variance)],
+    }
+
+
+def _rows(table: Table) -> list[dict[str, Any]]:
+    return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
 
 
 def _print(found: Combination, console: Console, *, rows: int | None, level: float) -> None:
     count, seeds = len(found.seeds), ", ".join(map(str, found.seeds))
     title = f"{found.name}: {count} training seed{'s' if count > 1 else ''} ({seeds}) x {found.examples:,} images"
     columns = [column for column in _columns(found, level) if console.width >= column.min_width]
-    table = RichTable(box=None, pad_edge=False, header_style="bold", title=Text(title), title_justify="left")
+    console.print(Text(title, style="bold"))
+    table = RichTable(box=None, pad_edge=False, header_style="bold")
     table.add_column("policy", overflow="fold")
     for column in columns:
         table.add_column(column.heading, justify="right", no_wrap=True)
@@ -81,7 +105,7 @@ def _columns(found: Combination, level: float) -> list[Column]:
     return [
         Column("passes", lambda one: f"{one.passes:.3g}"),
         Column("accuracy %", lambda one: percent(one.accuracy) + spread(one)),
-        Column(f"gain, points [{level:.0%}]", lambda one: _interval(one, "accuracy", points)),
+        Column(f"gain, points [{level:.0%}]", lambda one: _interval(one, "accuracy", points), 72),
         Column("NLL cal.", lambda one: f"{one.nll_calibrated:.4f}", 100),
         Column("gain in NLL cal.", lambda one: _interval(one, "nll_calibrated", "{:+.4f}".format), 136),
         Column("seed %", lambda one: _share(one, found), 112),

@@ -7,19 +7,35 @@ from pathlib import Path
 import yaml
 
 from harness.config import choices, conf_folder, user_folders
+from harness.json_output import print_json
+from harness.terminal import folded, is_narrow
 
-WIDTH = 22  # of the column of names
+WIDTH = 22  # of the column of names, at least
 
 
 def main(options: argparse.Namespace, overrides: Sequence[str]) -> int:  # noqa: ARG001
     """Prints names with a few words each; 0."""
-    for what in [options.what] if options.what else LISTINGS:
+    listings = [options.what] if options.what else list(LISTINGS)
+    if options.json:
+        found = {what: [{"name": name, "text": text} for name, text in LISTINGS[what]()] for what in listings}
+        print_json(found[options.what] if options.what else found)
+        return 0
+    for what in listings:
         if not options.what:
             print(f"{what}:")
-        indent = "" if options.what else "  "
-        for name, text in LISTINGS[what]():
-            print(f"{indent}{name:<{WIDTH}} {text}".rstrip())
+        print("\n".join(_lines(LISTINGS[what](), indent="" if options.what else "  ")))
     return 0
+
+
+def _lines(found: Sequence[tuple[str, str]], *, indent: str) -> list[str]:
+    """A line each; on a narrow terminal what is said of a name stands below it."""
+    names = max([WIDTH, *(len(name) for name, _ in found)])
+    if is_narrow(2 * names):
+        return [
+            line for name, text in found for line in folded([indent + name, f"{indent}  {text}".rstrip()], indent=4)
+        ]
+    lines = [f"{indent}{name:<{names}} {text}".rstrip() for name, text in found]
+    return folded(lines, indent=len(indent) + names + 1)
 
 
 def _group(group: str) -> list[tuple[str, str]]:

@@ -24,7 +24,14 @@ def main(options: argparse.Namespace, overrides: list[str]) -> int:  # noqa: ARG
         uri = resolve_uri(config.tracking.uri if "tracking.uri" in given else marker.uri)
         experiment = config.tracking.experiment if "tracking.experiment" in given else marker.experiment
         try:
-            print(f"{folder.name}: run {log_job(folder, uri=uri, experiment=experiment)} in {experiment}")
+            run_id = log_job(
+                folder,
+                uri=uri,
+                experiment=experiment,
+                child_runs=config.tracking.child_runs,
+                arranged=config.tracking.arrange,
+            )
+            print(f"{folder.name}: run {run_id} in {experiment}")
         except DataError as error:
             damaged += 1
             print(f"error: {error}", file=sys.stderr)

@@ -124,7 +124,8 @@ class RawDataset:
     Attributes:
         name: for people and logs.
         class_names: C names, in label order.
-        train, validation: the source's own, or None.
+        train: the source's own, or None.
+        validation: the source's own, or None.
         test: the source's own, or the part that the loader held out (then a note says so).
         notes: sentences for the log.
 

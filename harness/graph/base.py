@@ -1,9 +1,17 @@
-"""What a builder and a step are, and the clip that steps share. A tensor of images is `[n, h, w, channels]` float32."""
+"""What a builder and a step are, and what steps share. A tensor of images is `[n, h, w, channels]` float32.
+
+A step is written in Keras operations, so that one description runs in TensorFlow, eagerly or traced, and may be called
+on a Keras input: then it becomes built-in operations of a model that any Keras loads. Constants, which such a model has
+to spell out, are kept to a few numbers a row and a column.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
-from harness.backend import tf
+from harness.backend import keras
+from harness.errors import ModelError
+
+ops = keras.ops
 
 Shape = tuple[int, int, int]  # h, w, channels
 Step = Callable[[Any], Any]  # a tensor of images in [0, 255] to another; traced, so the batch may have any size
@@ -12,4 +20,14 @@ Builder = Callable[[Any, Shape], Step]  # a transform, and the shape of the imag
 
 def clipped(images: Any) -> Any:
     """Images of any shape brought into [0, 255]."""
-    return tf.clip_by_value(images, 0.0, 255.0)
+    return ops.clip(images, 0.0, 255.0)
+
+
+def is_symbolic(images: Any) -> bool:
+    """True for the tensor of a Keras model that is being put together."""
+    return isinstance(images, keras.KerasTensor)
+
+
+def no_keras_form(what: str) -> ModelError:
+    """The error for what TensorFlow has and Keras' operations have not."""
+    return ModelError(f"a .keras file cannot hold {what}: use the format savedmodel or mlflow")

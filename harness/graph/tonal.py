@@ -6,11 +6,15 @@ A histogram is a count of whole numbers, and the tables made from it are compute
 from collections.abc import Callable
 from typing import Any
 
-from harness.backend import tf
+import numpy as np
+
+from harness.backend import keras
 from harness.graph.base import Builder, Shape, Step, clipped
 from harness.transforms.base import Transform
 from harness.transforms.photometric import Brightness, Gamma
 from harness.transforms.tonal import Add, Autocontrast, Equalize, Invert, Posterize, Solarize
+
+ops = keras.ops
 
 
 def brightness(transform: Brightness, _shape: Shape) -> Step:
@@ -27,9 +31,9 @@ def gamma(transform: Gamma, shape: Shape) -> Step:
     values = shape[0] * shape[1] * shape[2]
 
     def step(images: Any) -> Any:
-        filled = tf.pad(tf.reshape(images / 255.0, [-1, values]), [(0, 0), (0, -values % 64)])
-        power = tf.pow(filled, transform.gamma)[:, :values]
-        return clipped(255.0 * tf.reshape(power, [-1, *shape]))
+        filled = ops.pad(ops.reshape(images / 255.0, (-1, values)), [(0, 0), (0, -values % 64)])
+        power = ops.power(filled, transform.gamma)[:, :values]
+        return clipped(255.0 * ops.reshape(power, (-1, *shape)))
 
     return step
 
@@ -46,13 +50,13 @@ def invert(_transform: Invert, _shape: Shape) -> Step:
 
 def solarize(transform: Solarize, _shape: Shape) -> Step:
     """The negative of all values at or above the threshold."""
-    return lambda images: tf.where(images < transform.threshold, images, 255.0 - images)
+    return lambda images: ops.where(images < transform.threshold, images, 255.0 - images)
 
 
 def posterize(transform: Posterize, _shape: Shape) -> Step:
     """Rounded, then the lower bits dropped: division by a power of two is exact."""
     step = float(2 ** (8 - transform.bits))
-    return lambda images: tf.floor(tf.round(images) / step) * step
+    return lambda images: ops.floor(ops.round(images) / step) * step
 
 
 def equalize(_transform: Equalize, shape: Shape) -> Step:
@@ -71,39 +75,39 @@ def _through_tables(shape: Shape, tables: Callable[[Any], Any]) -> Step:
     h, w, channels = shape
 
     def step(images: Any) -> Any:
-        planes = tf.reshape(tf.transpose(tf.round(images), [0, 3, 1, 2]), [-1, h * w])
-        rows = tf.shape(planes)[0]
-        places = tf.cast(planes, tf.int32) + 256 * tf.range(rows)[:, None]
-        counts = tf.math.unsorted_segment_sum(tf.ones_like(places), places, 256 * rows)
-        table = tf.cast(tables(tf.reshape(counts, [-1, 256])), tf.float32)
-        result = tf.gather(tf.reshape(table, [-1]), places)
-        return tf.transpose(tf.reshape(result, [-1, channels, h, w]), [0, 2, 3, 1])
+        levels = ops.cast(ops.round(ops.transpose(images, (0, 3, 1, 2))), "int32")
+        levels = ops.reshape(levels, (-1, h * w))
+        counts = ops.reshape(ops.bincount(levels, minlength=256)[:, :256], (-1, 256))
+        table = ops.reshape(ops.cast(tables(ops.cast(counts, "int32")), "float32"), (-1,))
+        rows = ops.cumsum(ops.ones_like(levels[:, :1]), axis=0) - 1
+        result = ops.take(table, levels + 256 * rows, axis=0)
+        return ops.transpose(ops.reshape(result, (-1, channels, h, w)), (0, 2, 3, 1))
 
     return step
 
 
 def _equalizing(counts: Any) -> Any:
-    below_or_at = tf.cumsum(counts, axis=1)
+    below_or_at = ops.cumsum(counts, axis=1)
     total = below_or_at[:, -1:]
-    lower = tf.reduce_max(tf.where(below_or_at < total, below_or_at, 0), axis=1, keepdims=True)
-    step = lower // 255  # all but the pixels at the highest level
-    spread = (step // 2 + below_or_at - counts) // tf.maximum(step, 1)
-    return tf.where(step == 0, tf.range(256), tf.minimum(spread, 255))
+    lower = ops.max(ops.where(below_or_at < total, below_or_at, 0), axis=1, keepdims=True)
+    step = ops.floor_divide(lower, 255)  # all but the pixels at the highest level
+    spread = ops.floor_divide(ops.floor_divide(step, 2) + below_or_at - counts, ops.maximum(step, 1))
+    return ops.where(step > 0, ops.minimum(spread, 255), np.arange(256, dtype=np.int32))
 
 
 def _stretching(counts: Any, cut: int) -> Any:
-    darkest = _levels_within(tf.cumsum(counts, axis=1), cut)
-    lightest = 255.0 - _levels_within(tf.cumsum(counts, axis=1, reverse=True), cut)
-    scale = 255.0 / tf.maximum(lightest - darkest, 1.0)
-    levels = tf.range(256, dtype=tf.float64)
+    darkest = _levels_within(ops.cumsum(counts, axis=1), cut)
+    lightest = 255.0 - _levels_within(ops.cumsum(ops.flip(counts, axis=1), axis=1), cut)
+    scale = 255.0 / ops.maximum(lightest - darkest, 1.0)
+    levels = np.arange(256, dtype=np.float64)
     # Pillow's order of operations, as in NumPy; what lies below zero is cut off anyway, so floor is truncation.
-    stretched = tf.floor(levels * scale + -darkest * scale)
-    return tf.where(lightest <= darkest, levels, tf.clip_by_value(stretched, 0.0, 255.0))
+    stretched = ops.floor(scale * levels + -darkest * scale)
+    return ops.where(lightest <= darkest, levels, ops.clip(stretched, 0.0, 255.0))
 
 
 def _levels_within(counts: Any, cut: int) -> Any:
     """How many levels have at most `cut` pixels up to them: `[rows, 1]` float64."""
-    return tf.cast(tf.reduce_sum(tf.cast(counts <= cut, tf.int32), axis=1, keepdims=True), tf.float64)
+    return ops.cast(ops.sum(ops.cast(counts <= cut, "int32"), axis=1, keepdims=True), "float64")
 
 
 BUILDERS: dict[type[Transform], Builder] = {

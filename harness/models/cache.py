@@ -19,6 +19,8 @@ from harness.files import as_store_error, file_digest, make_folder, write_atomic
 
 MODEL_FILE = "model.keras"
 RECORD_FILE = "model.json"
+STATE_FILE = "training.npz"
+"""Of a training that is not finished (`harness.models.training_state`)."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,22 @@ def find_cached(root: Path, *, name: str, fingerprint: str) -> TrainResult | Non
             return None
 
 
+def verify(folder: Path) -> str | None:
+    """Reads a finished model's file again; where it is damaged it is set aside, and what is wrong is returned.
+
+    Raises:
+        StoreError: where the folder cannot be read or written.
+    """
+    with as_store_error(folder):
+        try:
+            record = json.loads((folder / RECORD_FILE).read_text("utf-8"))
+            _read(folder, fingerprint=record["fingerprint"])
+        except (KeyError, TypeError, ValueError, FileNotFoundError) as error:
+            _rename_damaged(folder / RECORD_FILE, folder / MODEL_FILE)
+            return str(error)
+    return None
+
+
 def _read(folder: Path, *, fingerprint: str) -> TrainResult:
     record = json.loads((folder / RECORD_FILE).read_text("utf-8"))
     if record["fingerprint"] != fingerprint:
@@ -104,12 +122,16 @@ def write_record(result: TrainResult, *, about: Mapping[str, Any]) -> None:
 
 def set_aside(*paths: Path, reason: str) -> None:
     """Rename damaged files to `*.damaged`, and warn."""
-    for path in paths:
-        if path.exists():
-            path.replace(path.with_name(path.name + ".damaged"))
+    _rename_damaged(*paths)
     warnings.warn(
         f"{paths[0].parent}: damaged ({reason}); set aside as *.damaged, and made again", RuntimeWarning, stacklevel=3
     )
+
+
+def _rename_damaged(*paths: Path) -> None:
+    for path in paths:
+        if path.exists():
+            path.replace(path.with_name(path.name + ".damaged"))
 
 
 @contextmanager

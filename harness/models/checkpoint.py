@@ -33,6 +33,7 @@ class Network:
         rescales: True where its first layers rescale or normalise pixels themselves.
         digest: SHA-256 over weights and architecture.
         model: the Keras model, None for a SavedModel.
+        owner: what holds the variables: the Keras model, or what was loaded of a SavedModel.
     """
 
     call: Callable[[Any], Any]
@@ -42,6 +43,7 @@ class Network:
     rescales: bool
     digest: str
     model: Any = None
+    owner: Any = None
 
 
 def load_network(path: Path, *, trust: bool) -> Network:
@@ -80,6 +82,7 @@ def network_of(model: Any, *, name: str) -> Network:
         rescales=anatomy.rescales(model),
         digest=model_digest(model),
         model=model,
+        owner=model,
     )
 
 
@@ -194,6 +197,7 @@ def _load_saved_model(path: Path) -> Network:
         ending="unknown",
         rescales=False,
         digest=path_digest(path),
+        owner=loaded,
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from harness.backend import keras, tf
 from harness.models import anatomy
 from harness.models.preprocessing import Preprocessing
+from harness.run_conditions import cores
 
 # Probabilities below the smallest normal float32 are raised to it, so that every logit is finite.
 TINY = float(np.finfo(np.float32).tiny)
@@ -60,10 +61,12 @@ def make_predict(
 
 
 def device_notes() -> dict[str, float | str]:
-    """What predicts, which may decide the last bits: the kind of device and the number of threads."""
+    """What predicts, which may decide the last bits: the kind of device, the number of threads, oneDNN's kernels."""
     kinds = {device.device_type for device in tf.config.list_logical_devices()}
-    threads = tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count() or 1
-    return {"device": "GPU" if "GPU" in kinds else "CPU", "threads": threads}
+    asked = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
+    threads = tf.config.threading.get_intra_op_parallelism_threads() or (int(asked) if asked.isdigit() else 0)
+    onednn = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default")
+    return {"device": "GPU" if "GPU" in kinds else "CPU", "threads": threads or cores(), "onednn": onednn}
 
 
 def to_logits(values: np.ndarray, output: Output) -> np.ndarray:

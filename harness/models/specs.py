@@ -147,17 +147,22 @@ class TrainingProgress(Protocol):
         """Epoch `epoch` (from 1) of `epochs` is finished and kept; `metrics` as Keras names them."""
 
 
-def training_fingerprint(request: TrainingRequest, *, train_digest: str, validation_digest: str | None = None) -> str:
-    """SHA-256 (64 hex digits) of all that decides the weights of a trained model.
+def training_asked(
+    request: TrainingRequest, *, train_digest: str, validation_digest: str | None = None
+) -> dict[str, Any]:
+    """All that decides the weights of a trained model, as plain data; kept beside the model.
 
     The validation split counts only where early stopping looks at it.
     """
     stops_early = request.training.early_stopping is not None
-    return fingerprint(
-        {
-            "version": TRAINING_VERSION,
-            "request": asdict(request),
-            "train": train_digest,
-            "validation": validation_digest if stops_early else None,
-        }
-    )
+    return {
+        "version": TRAINING_VERSION,
+        "request": asdict(request),
+        "train": train_digest,
+        "validation": validation_digest if stops_early else None,
+    }
+
+
+def training_fingerprint(request: TrainingRequest, *, train_digest: str, validation_digest: str | None = None) -> str:
+    """SHA-256 (64 hex digits) of `training_asked`."""
+    return fingerprint(training_asked(request, train_digest=train_digest, validation_digest=validation_digest))

@@ -15,9 +15,7 @@ import numpy as np
 
 from harness.backend import keras
 from harness.files import write_atomically
-from harness.models.cache import set_aside
-
-STATE_FILE = "training.npz"
+from harness.models.cache import STATE_FILE, set_aside
 
 
 @dataclass

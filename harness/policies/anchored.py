@@ -20,11 +20,16 @@ class _Anchored(Fixed):
 
     def __call__(self, logits: np.ndarray, /) -> np.ndarray:
         """The weighted mean: logits `[V, n, C]` to log-probabilities `[n, C]` float64."""
-        return _mean(self.space, self.beta, len(logits))(logits)
+        return self.mean(len(logits))(logits)
 
     def passes(self, logits: np.ndarray, /) -> np.ndarray:
         """The number of views whose weight is not zero, `[n]` int64."""
-        return _mean(self.space, self.beta, len(logits)).passes(logits)
+        return self.mean(len(logits)).passes(logits)
+
+    def mean(self, views: int) -> WeightedMean:
+        """The weighted mean that it is for so many views."""
+        others = views - 1
+        return WeightedMean(self.space, (self.beta, *[(1 - self.beta) / others] * others) if others else (1.0,))
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,3 @@ class AnchorLogits(_Anchored):
 
     kind: ClassVar[str] = "anchor_logits"
     space: ClassVar[Space] = "logits"
-
-
-def _mean(space: Space, beta: float, views: int) -> WeightedMean:
-    others = views - 1
-    return WeightedMean(space, (beta, *[(1 - beta) / others] * others) if others else (1.0,))

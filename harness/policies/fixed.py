@@ -158,9 +158,12 @@ class TrimmedMeanProbs(Fixed):
 
     def __call__(self, logits: np.ndarray, /) -> np.ndarray:
         """Log of the trimmed mean of p, normalised: logits `[V, n, C]` to log-probabilities `[n, C]` float64."""
-        views = len(logits)
+        return _trimmed_mean(logits, self.cut(len(logits)))
+
+    def cut(self, views: int) -> int:
+        """How many of so many views are left out at each end."""
         # 0.29 * 100 is a little less than 29 in floating point.
-        return _trimmed_mean(logits, min(int(self.fraction * views + 1e-9), (views - 1) // 2))
+        return min(int(self.fraction * views + 1e-9), (views - 1) // 2)
 
 
 def log_mean(log_probs: np.ndarray) -> np.ndarray:

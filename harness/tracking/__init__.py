@@ -7,6 +7,8 @@
     entries     a record's tags, params, metrics and data sets
     model       the trained model, logged once per digest, without TensorFlow
     reading     a logged job's configuration and numbers; a logged model's file
+    arrangement what the UI shows first: saved views, a description, the primary metric
+    saved_views their format, which is the UI's own
     ui          the MLflow UI on loopback, and the link that opens it well
 
 Always explicit ids: no active run, no autolog, nothing asynchronous.

@@ -1,103 +1,89 @@
-"""A saved view of the experiment in the MLflow UI: the policies as a leaderboard, and a chart of gain against cost.
+"""An experiment arranged for the MLflow UI: saved views, a description, the metric to look at first.
 
-The UI keeps such views as experiment tags `mlflow.sharedViewState.<key>` in a format of its own, which is not
-documented and may change: everything about it is in this module, and a failure here fails nothing else.
+Best effort: what goes wrong here fails nothing else, and `tracking.arrange=false` leaves it out.
 """
 
-import base64
+import contextlib
 import json
-import time
-import zlib
-from typing import Any
+from collections.abc import Mapping
+from hashlib import sha256
 
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 
-KEY = "tta-policies"
-NAME = "TTA policies"
-COLUMNS = (
-    "params.`dataset`",
-    "params.`model`",
-    "params.`seed`",
-    "metrics.`cost/passes`",
-    "metrics.`test/accuracy`",
-    "metrics.`gain/accuracy`",
-    "metrics.`gain/accuracy_lower`",
-    "metrics.`gain/accuracy_upper`",
-    "metrics.`gain/p_value_adjusted`",
-    "metrics.`test/nll_calibrated`",
-)
+from harness.tracking.saved_views import PREFIX, SORTED_BY, is_outdated, saved_views
+
+NOTE = "mlflow.note.content"
+OURS = "tta.description"  # of the note, what we wrote last: one that differs is a user's
+DATASETS = "tta.datasets"
+PRIMARY = {"mlflow.experiment.primaryMetric.name": SORTED_BY, "mlflow.experiment.primaryMetric.greaterIsBetter": "True"}
+DESCRIPTION = """\
+**Which test-time augmentation policy should I ship, is the gain real, what does it cost?** \
+Unfold for what the rows and columns are.
+
+One run per job, and below it one run per policy, all on the same images and the same trained model. Open the saved \
+view **TTA policies** (the button at the top right) for the leaderboard, its chart icon for gain \
+against cost; **TTA jobs** shows what each job recommends. The page of a job has the answer in its description, the \
+whole leaderboard as `leaderboard.json` and `leaderboard.csv`, and plots among its artifacts.
+
+| column | meaning |
+|:--|:--|
+| `gain/nll_calibrated` | calibrated negative log-likelihood of identity minus the policy's, nats; the table is sorted \
+by it |
+| `gain/accuracy`, `_lower`, `_upper` | accuracy minus identity's on the same test images, with its interval |
+| `cost/passes` | forward passes per image; identity needs 1 |
+| `cost/latency_ratio` | measured latency of one image over identity's, once `harness price` has run |
+| `test/accuracy`, `test/nll_calibrated` | the policy's own numbers on test |
+| `verdict` | ship, do not ship or undecided, as one of all policies that were tried |
+| `gain/p_value_adjusted` | of the accuracy gain (McNemar), adjusted for all policies that were tried (Holm) |
+
+Policies are chosen on validation and reported on test. Rows of several data sets, models or seeds are not averaged: \
+`harness combine` does that.
+"""
 
 
-def arrange(client: MlflowClient, experiment_id: str) -> None:
-    """Writes the saved view where the experiment has none; what a user has saved or changed stays."""
-    tag = f"mlflow.sharedViewState.{KEY}"
+def arrange(client: MlflowClient, experiment_id: str, *, dataset: str | None = None) -> None:
+    """Write what the experiment lacks, and replace what an earlier version of ours wrote; a user's own stays.
+
+    Args:
+        client: of the tracker.
+        experiment_id: the experiment.
+        dataset: one that its runs have from now on; several get views of their own.
+    """
+    with contextlib.suppress(Exception):
+        tags = client.get_experiment(experiment_id).tags
+        for name, value in _changes(tags, dataset=dataset).items():
+            client.set_experiment_tag(experiment_id, name, value)
+
+
+def _changes(tags: Mapping[str, str], *, dataset: str | None) -> dict[str, str]:
+    known = _datasets(tags)
+    datasets = sorted(known | {dataset}) if dataset else sorted(known)
+    changes = {name: value for name, value in PRIMARY.items() if name not in tags}
+    changes |= {
+        name: value
+        for name, value in saved_views(datasets).items()
+        if name not in tags or (name.startswith(PREFIX) and is_outdated(tags[name], value))
+    }
+    if _is_ours(tags) and tags.get(NOTE) != DESCRIPTION:
+        changes |= {NOTE: DESCRIPTION, OURS: _digest(DESCRIPTION)}
+    if set(datasets) != known:
+        changes[DATASETS] = json.dumps(datasets)
+    return changes
+
+
+def _is_ours(tags: Mapping[str, str]) -> bool:
+    """Whether the description is as we left it, or nobody has written one; one that a user emptied stays empty."""
+    note = tags.get(NOTE, "")
+    return tags[OURS] == _digest(note) if OURS in tags else not note
+
+
+def _datasets(tags: Mapping[str, str]) -> set[str]:
     try:
-        if tag not in client.get_experiment(experiment_id).tags:
-            client.set_experiment_tag(experiment_id, tag, json.dumps(_view()))
-    except MlflowException:
-        return
+        found = json.loads(tags.get(DATASETS, "[]"))
+    except ValueError:
+        return set()
+    return set(map(str, found)) if isinstance(found, list) else set()
 
 
-def _view() -> dict[str, Any]:
-    now = int(time.time() * 1000)
-    packed = base64.b64encode(zlib.compress(json.dumps(_state()).encode())).decode()
-    return {"name": NAME, "createdAt": now, "updatedAt": now, "state": f"deflate;{packed}"}
-
-
-def _state() -> dict[str, Any]:
-    return {
-        "searchFilter": "tags.`tta.role` = 'policy'",
-        "orderByKey": "metrics.`test/nll_calibrated`",
-        "orderByAsc": True,
-        "startTime": "ALL",
-        "lifecycleFilter": "Active",
-        "datasetsFilter": [],
-        "modelVersionFilter": "All Runs",
-        "selectedColumns": list(COLUMNS),
-        "columnOrder": [],
-        "columnWidths": {},
-        "runsHiddenMode": "SHOW_ALL",
-        "compareRunCharts": [
-            _scatter("gain/accuracy", 0),
-            _bars("gain/accuracy", 1),
-            _scatter("test/nll_calibrated", 2),
-        ],
-        "compareRunSections": [
-            {
-                "uuid": "tta",
-                "name": "Gain and cost",
-                "display": True,
-                "isReordered": True,
-                "deleted": False,
-                "isGenerated": False,
-            }
-        ],
-        # Otherwise our section sinks below the generated ones.
-        "isAccordionReordered": True,
-        "groupBy": None,
-        "groupsExpanded": {},
-    }
-
-
-def _scatter(metric: str, place: int) -> dict[str, Any]:
-    return {
-        **_chart("SCATTER", place),
-        "xaxis": {"key": "cost/passes", "type": "METRIC"},
-        "yaxis": {"key": metric, "type": "METRIC"},
-    }
-
-
-def _bars(metric: str, place: int) -> dict[str, Any]:
-    return {**_chart("BAR", place), "metricKey": metric}
-
-
-def _chart(kind: str, place: int) -> dict[str, Any]:
-    return {
-        "uuid": f"tta-{place}",
-        "type": kind,
-        "metricSectionId": "tta",
-        "deleted": False,
-        "isGenerated": False,
-        "runsCountToCompare": 100,
-    }
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:16]

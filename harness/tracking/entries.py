@@ -7,7 +7,7 @@ from datetime import datetime
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
-from harness.records import JobRecord, PolicyRecord
+from harness.records import Cell, JobRecord, PolicyRecord
 from harness.report import leaderboard_columns, leaderboard_rows, markdown_note
 
 DIGEST_LENGTH = 12  # the UI prints all of it, MLflow takes 36
@@ -16,7 +16,7 @@ NOTE_LENGTH = 8000
 TABLE = "leaderboard.json"
 LOGGED = "tta.logged"
 HEADLINE = ("test/accuracy", "test/nll_calibrated", "test/ece", "gain/accuracy", "gain/accuracy_lower",
-            "gain/accuracy_upper", "cost/passes")  # fmt: skip
+            "gain/accuracy_upper", "gain/nll_calibrated", "cost/passes")  # fmt: skip
 
 
 def job_tags(record: JobRecord, *, tables: Iterable[str] = ()) -> dict[str, str]:
@@ -27,9 +27,13 @@ def job_tags(record: JobRecord, *, tables: Iterable[str] = ()) -> dict[str, str]
         "tta.role": "job",
         "tta.chosen": record.recommendation.policy,
         "tta.verdict": record.recommendation.verdict,
-        "mlflow.note.content": _note(record),
         "mlflow.loggedArtifacts": logged,
     }
+
+
+def finished_tags(record: JobRecord, *, run_id: str, child_runs: int) -> dict[str, str]:
+    """What the parent run gets with its last numbers: the note that names its own run, and that it is whole."""
+    return {"mlflow.note.content": _note(record, run_id=run_id, child_runs=child_runs), LOGGED: "1"}
 
 
 def policy_tags(record: JobRecord, *, parent_run_id: str) -> dict[str, str]:
@@ -85,12 +89,15 @@ def dataset_inputs(record: JobRecord, splits: Iterable[str]) -> list[DatasetInpu
 
 
 def table_json(record: JobRecord) -> str:
-    """The leaderboard in the form of MLflow's logged tables; numbers that are not finite become null."""
-    rows = [
-        [None if isinstance(cell, float) and not math.isfinite(cell) else cell for cell in row]
-        for row in leaderboard_rows(record)
-    ]
+    """The leaderboard in the form of MLflow's logged tables, rounded; numbers that are not finite become null."""
+    rows = [[_cell(cell) for cell in row] for row in leaderboard_rows(record)]
     return json.dumps({"columns": leaderboard_columns(record), "data": rows}, allow_nan=False)
+
+
+def _cell(value: Cell) -> Cell:
+    if not isinstance(value, float):
+        return value
+    return rounded(value) if math.isfinite(value) else None
 
 
 def rounded(value: float) -> float:
@@ -122,10 +129,10 @@ def _shared_tags(record: JobRecord) -> dict[str, str]:
     return {name: value for name, value in tags.items() if value}
 
 
-def _note(record: JobRecord) -> str:
+def _note(record: JobRecord, *, run_id: str, child_runs: int) -> str:
     """The note with as many leaderboard rows as MLflow takes."""
-    notes = (markdown_note(record, limit=limit) for limit in (10, 5, 2))
-    return next((note for note in notes if len(note) <= NOTE_LENGTH), markdown_note(record, limit=2)[:NOTE_LENGTH])
+    notes = [markdown_note(record, limit=limit, run_id=run_id, child_runs=child_runs) for limit in (10, 5, 2)]
+    return next((note for note in notes if len(note) <= NOTE_LENGTH), notes[-1][:NOTE_LENGTH])
 
 
 def _params(values: Mapping[str, object]) -> list[Param]:

@@ -1,10 +1,12 @@
-"""A job's folder told to MLflow: one parent run, one child run per policy; told again, nothing is doubled.
+"""A job's folder told to MLflow: one parent run, a child run per policy; told again, nothing is doubled.
 
 A run that was wholly logged carries the tag `tta.logged`, written together with its last numbers. What a killed
 process left behind without it is deleted and made again.
 """
 
 import contextlib
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock
@@ -28,7 +30,7 @@ from harness.record_files import (
     read_record,
 )
 from harness.records import JobRecord, PolicyRecord
-from harness.report import ranked
+from harness.report import shown
 from harness.tracking import entries
 from harness.tracking.arrangement import arrange
 from harness.tracking.children import children
@@ -39,10 +41,11 @@ from harness.tracking.server import LOCK_SECONDS, ensure_experiment, open_client
 
 FILES = (PAGE, RECORD, CONFIG, ENVIRONMENT, LEADERBOARD, FRAME, PREDICTIONS, FITTED, HARDEST, LATENCY)
 FOLDERS = (PLOTS, TABLES, GALLERY)
+CHILD_RUNS = 200
 RUNNING, FINISHED, FAILED, KILLED = "RUNNING", "FINISHED", "FAILED", "KILLED"
 
 
-def log_job(folder: Path, *, uri: str, experiment: str) -> str:
+def log_job(folder: Path, *, uri: str, experiment: str, child_runs: int = CHILD_RUNS, arranged: bool = True) -> str:
     """Log a finished job's folder and return the parent run's id.
 
     A job that the experiment already holds is not logged again; one that was broken off is continued. The folder's
@@ -52,23 +55,36 @@ def log_job(folder: Path, *, uri: str, experiment: str) -> str:
         folder: a job's folder with its `record.json`.
         uri: a tracking URI as `resolve_uri` gives it.
         experiment: the experiment's name; made where it is missing.
+        child_runs: so many policies get a run of their own, the best ranked, identity and the chosen one among them.
+        arranged: whether the experiment gets saved views and a description.
 
     Raises:
         DataError: where the folder holds no record.
         TrackingError: where the tracker does not answer or refuses; the folder stays as it is, for later.
     """
     record = read_record(folder)
-    marker = {"uri": public_uri(uri), "experiment": experiment}
-    write_marker(folder, Marker("pending", **marker))
+    marker = Marker("pending", public_uri(uri), experiment)
+    write_marker(folder, marker)
     with open_client(uri) as client, FileLock(folder / ".tracking.lock", timeout=LOCK_SECONDS):
         experiment_id = ensure_experiment(client, experiment, uri=uri)
-        run_id = _log_job(client, record, folder=folder, experiment_id=experiment_id, uri=uri)
-        arrange(client, experiment_id)
-    write_marker(folder, Marker("logged", **marker, run_id=run_id))
+        policies = shown(record, limit=child_runs)
+        run_id = _log_job(client, record, policies, folder=folder, experiment_id=experiment_id, uri=uri)
+        if arranged:
+            arrange(client, experiment_id, dataset=record.dataset.name)
+    write_marker(folder, replace(marker, status="logged", run_id=run_id, child_runs=len(policies)))
     return run_id
 
 
-def _log_job(client: MlflowClient, record: JobRecord, *, folder: Path, experiment_id: str, uri: str) -> str:
+def _log_job(
+    client: MlflowClient,
+    record: JobRecord,
+    policies: Sequence[PolicyRecord],
+    *,
+    folder: Path,
+    experiment_id: str,
+    uri: str,
+) -> str:
+    """The parent run's id; `policies` are those that get a child run, ranked."""
     found = _find_parent(client, record, experiment_id)
     if found is not None and found.info.status == FINISHED:
         return str(found.info.run_id)
@@ -82,8 +98,8 @@ def _log_job(client: MlflowClient, record: JobRecord, *, folder: Path, experimen
     try:
         model_id = ensure_model(client, record, experiment_id=experiment_id, run_id=run_id, uri=uri)
         models = [LoggedModelInput(model_id)] if model_id else []
-        _log_parent(client, parent, record, models=models)
-        _log_children(client, record, experiment_id=experiment_id, parent_run_id=run_id, models=models)
+        _log_parent(client, parent, record, models=models, child_runs=len(policies))
+        _log_children(client, record, policies, experiment_id=experiment_id, parent_run_id=run_id, models=models)
         _log_files(client, record, folder=folder, run_id=run_id)
         latency = read_latency(folder)
         if latency is not None:
@@ -112,7 +128,9 @@ def _find_parent(client: MlflowClient, record: JobRecord, experiment_id: str) ->
     return next((run for run in runs if run.info.status == FINISHED), runs[0] if runs else None)
 
 
-def _log_parent(client: MlflowClient, parent: Run, record: JobRecord, *, models: list[LoggedModelInput]) -> None:
+def _log_parent(
+    client: MlflowClient, parent: Run, record: JobRecord, *, models: list[LoggedModelInput], child_runs: int
+) -> None:
     if entries.LOGGED in parent.data.tags:
         return
     run_id = parent.info.run_id
@@ -122,13 +140,14 @@ def _log_parent(client: MlflowClient, parent: Run, record: JobRecord, *, models:
     # A broken-off attempt may have logged some of the numbers; the same number twice would show as a curve.
     present = set(parent.data.metrics)
     metrics = [metric for metric in entries.job_metrics(record) if metric.key not in present]
-    logged = entries.run_tags({entries.LOGGED: "1"})
-    client.log_batch(run_id, metrics=metrics, params=entries.job_params(record), tags=logged)
+    tags = entries.run_tags(entries.finished_tags(record, run_id=run_id, child_runs=child_runs))
+    client.log_batch(run_id, metrics=metrics, params=entries.job_params(record), tags=tags)
 
 
 def _log_children(
     client: MlflowClient,
     record: JobRecord,
+    policies: Sequence[PolicyRecord],
     *,
     experiment_id: str,
     parent_run_id: str,
@@ -136,7 +155,7 @@ def _log_children(
 ) -> None:
     done = _keep_complete(client, record, experiment_id=experiment_id, parent_run_id=parent_run_id)
     # The UI lists the newest run first: each is a millisecond younger than the one that ranks below it.
-    for offset, policy in enumerate(reversed(ranked(record))):
+    for offset, policy in enumerate(reversed(policies)):
         if policy.name not in done:
             run = client.create_run(
                 experiment_id,

@@ -28,12 +28,14 @@ class Marker:
         uri: the tracker's address without credentials.
         experiment: its name.
         run_id: the parent run, once it is logged.
+        child_runs: how many policies have a run of their own, once it is logged.
     """
 
     status: Literal["pending", "logged"]
     uri: str
     experiment: str
     run_id: str | None = None
+    child_runs: int | None = None
 
 
 def resolve_uri(configured: str | None) -> str:

@@ -136,8 +136,8 @@ def taps(
     fill_value: float,
 ) -> Taps:
     """The source pixels and weights that make the value at each place `y, x` of an image of `shape` (h, w)."""
-    rows, row_weights, row_inside = _axis_taps(y.ravel(), shape[0], interpolation, fill)
-    columns, column_weights, column_inside = _axis_taps(x.ravel(), shape[1], interpolation, fill)
+    rows, row_weights, row_inside = axis_taps(y.ravel(), shape[0], interpolation, fill)
+    columns, column_weights, column_inside = axis_taps(x.ravel(), shape[1], interpolation, fill)
     indices = (rows[:, :, None] * np.int32(shape[1]) + columns[:, None, :]).reshape(y.size, -1)
     weights = (row_weights[:, :, None] * column_weights[:, None, :]).reshape(y.size, -1)
     if fill != "constant":
@@ -189,7 +189,7 @@ def _affine_operator(
     return operator_of(found, source[0] * source[1])
 
 
-def _axis_taps(
+def axis_taps(
     places: np.ndarray, length: int, interpolation: Interpolation, fill: Fill
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Along one axis: source indices int32, weights float64 and whether inside, each `[P, 1 or 2]`."""

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
-from harness.backend import tf
+from harness.backend import keras, tf
 from harness.errors import DataError, ModelError
 from harness.graph.views import BUILDERS, graph_view
 from harness.transforms.base import Transform
@@ -141,6 +142,25 @@ def test_ordinary_operations_only(transform: Transform, channels: int) -> None:
     graph = compiled(transform, channels)[0].get_concrete_function().graph.as_graph_def()
     nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
     assert [node.op for node in nodes if "PyFunc" in node.op or "Random" in node.op] == []
+
+
+def test_every_kind_survives_a_keras_file(tmp_path: Path) -> None:
+    """In a Functional model, saved and loaded in safe mode: the pixels of NumPy, for a batch and for one image."""
+    kept = [(kind, params) for kind, params, _ in PARAMS if kind != "jpeg" and params.get("sigma", 0) < 8]
+    views = [View((make_transform(kind, params),)) for kind, params in kept]
+    batch, indices = images(3)[20:36], np.arange(16)
+    sizes = [view.transforms[0](batch.astype(np.float32), indices).shape[1:3] for view in views]
+    raw = keras.Input((H, W, 3), dtype="uint8")
+    pixels = keras.ops.cast(raw, "float32")
+    outputs = [
+        graph_view(view, image_shape=(H, W, 3), size=size)(pixels) for view, size in zip(views, sizes, strict=True)
+    ]
+    keras.Model(raw, outputs).save(tmp_path / "views.keras")
+    loaded = keras.saving.load_model(tmp_path / "views.keras", safe_mode=True)
+    for view, size, found, alone in zip(views, sizes, loaded(batch), loaded(batch[:1]), strict=True):
+        expected = view(batch, indices, size=size)
+        assert np.abs(np.asarray(found) - expected).max() <= CLOSE, view.name
+        assert np.abs(np.asarray(alone) - expected[:1]).max() <= CLOSE, view.name
 
 
 @pytest.mark.parametrize("kind", sorted(REFUSED))

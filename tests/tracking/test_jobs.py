@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
@@ -19,6 +20,7 @@ from harness.errors import TrackingError
 from harness.records import JobRecord
 from harness.report import ranked
 from harness.tracking import jobs, location
+from harness.tracking.reading import load_run_config
 
 # MLflow's own use of SQLAlchemy; it is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
@@ -42,7 +44,11 @@ def picture(uri: str) -> list[object]:
     client = MlflowClient(uri, registry_uri=uri)
     seen = []
     for run in [run for group in runs_of(uri) for run in group]:
-        tags = {name: value for name, value in run.data.tags.items() if name != "mlflow.parentRunId"}
+        tags = {
+            name: value.replace(run.info.run_id, "RUN")
+            for name, value in run.data.tags.items()
+            if name != "mlflow.parentRunId"
+        }
         histories = {
             name: [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, name)]
             for name in run.data.metrics
@@ -111,7 +117,7 @@ def test_a_job_that_is_there_is_not_logged_again(make_job: MakeJob, make_folder:
     before = picture(uri)
     assert jobs.log_job(folder, uri=uri, experiment="tta") == first
     assert picture(uri) == before
-    assert location.read_marker(folder) == location.Marker("logged", uri, "tta", first)
+    assert location.read_marker(folder) == location.Marker("logged", uri, "tta", first, child_runs=3)
 
 
 @pytest.mark.parametrize("method", ["create_run", "log_inputs", "log_batch", "set_terminated", "log_artifact"])
@@ -235,3 +241,72 @@ def test_four_processes_may_open_an_empty_store_at_once(
     assert [process.wait() for process in processes] == [0, 0, 0, 0]
     parents, children = runs_of(fresh)
     assert (len(parents), len(children)) == (4, 12)
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(5, 5), (2, 2), (0, 2), (700, 31)])
+def test_thousands_of_policies_stay_browsable(
+    make_job: MakeJob,
+    make_folder: MakeFolder,
+    uri: str,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: int,
+    expected: int,
+) -> None:
+    """At most so many child runs, four calls each: the best, identity and the chosen one; all rows in the table."""
+    record = make_job(gains=[0.001 * number for number in range(1, 31)], chosen=7)
+    calls: list[str] = []
+    for method in ("create_run", "log_inputs", "log_batch", "set_terminated"):
+        original = getattr(MlflowClient, method)
+
+        def counted(
+            self: MlflowClient, *args: object, _name: str = method, _call: Any = original, **options: object
+        ) -> Any:
+            calls.append(_name)
+            return _call(self, *args, **options)
+
+        monkeypatch.setattr(MlflowClient, method, counted)
+    folder = make_folder(record)
+    run_id = jobs.log_job(folder, uri=uri, experiment="tta", child_runs=limit)
+    assert len(calls) == 4 * (1 + expected)
+    (parent,), children = runs_of(uri)
+    names = {run.info.run_name for run in children}
+    assert len(children) == len(names) == expected
+    assert {"identity", "policy_7"} <= names
+    assert names - {"identity", "policy_7"} <= {policy.name for policy in ranked(record)[:expected]}
+    marker = location.read_marker(folder)
+    assert marker is not None and marker.child_runs == expected
+    table = json.loads(Path(MlflowClient(uri).download_artifacts(run_id, "leaderboard.json")).read_text())
+    assert len(table["data"]) == 31
+    said = f"{expected} of them with a run of their own" in parent.data.tags["mlflow.note.content"]
+    assert said == (expected < 31)
+
+
+def test_a_limit_changes_neither_job_nor_what_is_read_back(
+    make_job: MakeJob, make_folder: MakeFolder, uri: str
+) -> None:
+    """The job is found under another limit and not logged again; its record has every policy."""
+    record = make_job(gains=[0.001 * number for number in range(1, 31)])
+    folder = make_folder(record)
+    first = jobs.log_job(folder, uri=uri, experiment="tta", child_runs=3)
+    assert jobs.log_job(folder, uri=uri, experiment="tta", child_runs=300) == first
+    assert len(runs_of(uri)[1]) == 3
+    child = runs_of(uri)[1][0].info.run_id
+    assert load_run_config(child, uri=uri).record == record
+
+
+def test_the_note_names_the_commands_that_start_from_its_own_run(
+    make_job: MakeJob, make_folder: MakeFolder, uri: str
+) -> None:
+    """The recommendation first; the run's id and the policy's name, quoted for the shell, at the end."""
+    record = make_job()
+    odd = replace(record.policies[1], name="gps(5)")
+    record = replace(
+        record,
+        policies=(record.policies[0], odd, record.policies[2]),
+        recommendation=replace(record.recommendation, policy="gps(5)"),
+    )
+    run_id = jobs.log_job(make_folder(record), uri=uri, experiment="tta")
+    note = runs_of(uri)[0][0].data.tags["mlflow.note.content"]
+    assert note.startswith("**Ship gps(5)**")
+    assert f"harness reproduce {run_id}\n" in note
+    assert f"harness export {run_id} --policy 'gps(5)' --format keras --output 'gps(5).keras'\n" in note

@@ -1,11 +1,8 @@
 """The model is logged once and loads elsewhere; what was logged is read back as data."""
 
-import base64
-import json
 import subprocess
 import sys
 import urllib.parse
-import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -180,29 +177,30 @@ def test_an_unknown_run_is_one_line(uri: str) -> None:
         reading.load_run_config(foreign.info.run_id, uri=uri)
 
 
-def test_the_link_opens_the_saved_view_of_the_policies(uri: str) -> None:
-    """Loopback for a database; the same id each time; filter, order and columns are such that MLflow takes."""
-    link = ui.ui_link(uri, experiment="tta", port=5001)
-    address, query = link.split("?")
-    assert address == "http://127.0.0.1:5001/#/experiments/1/runs"
-    assert dict(urllib.parse.parse_qsl(query, strict_parsing=True)) == ui.VIEW
-    assert ui.ui_link(uri, experiment="tta", port=5001) == link
-    client = MlflowClient(uri, registry_uri=uri)
-    saved = json.loads(client.get_experiment("1").tags[f"mlflow.sharedViewState.{ui.VIEW['viewStateShareKey']}"])
-    state = json.loads(zlib.decompress(base64.b64decode(saved["state"].removeprefix("deflate;"))))
-    order = [f"{state['orderByKey']} ASC"]
-    assert list(client.search_runs(["1"], filter_string=state["searchFilter"], order_by=order)) == []
-    assert "metrics.`gain/accuracy`" in state["selectedColumns"]
+def asked(link: str) -> dict[str, str]:
+    """The query of a link."""
+    return dict(urllib.parse.parse_qsl(link.split("?")[1], strict_parsing=True))
 
 
-def test_a_view_that_a_user_has_changed_stays(uri: str) -> None:
-    """Opening the UI again writes nothing over it."""
-    ui.ui_link(uri, experiment="tta", port=5001)
+def test_the_links_open_the_saved_view_of_the_policies(uri: str) -> None:
+    """Loopback for a database; the same each time; the key is that of a view which the experiment has."""
+    links = ui.ui_links(uri, experiment="tta", port=5001)
+    assert links.leaderboard.split("?")[0] == "http://127.0.0.1:5001/#/experiments/1/runs"
+    assert asked(links.charts) == asked(links.leaderboard) | {"compareRunsMode": "CHART"}
+    assert asked(links.leaderboard)["workflowType"] == "machine_learning"
+    assert ui.ui_links(uri, experiment="tta", port=5001) == links
     client = MlflowClient(uri, registry_uri=uri)
-    tag = f"mlflow.sharedViewState.{ui.VIEW['viewStateShareKey']}"
-    client.set_experiment_tag("1", tag, "mine")
-    ui.ui_link(uri, experiment="tta", port=5001)
-    assert client.get_experiment("1").tags[tag] == "mine"
+    key = asked(links.leaderboard)["viewStateShareKey"]
+    assert f"mlflow.sharedViewState.{key}" in client.get_experiment("1").tags
+
+
+def test_without_arrangement_the_address_says_which_runs(uri: str) -> None:
+    """Nothing is written; filter and order are such that MLflow takes."""
+    query = asked(ui.ui_links(uri, experiment="tta", port=5001, arranged=False).leaderboard)
+    client = MlflowClient(uri, registry_uri=uri)
+    assert set(client.get_experiment("1").tags) == {"mlflow.experimentKind"}
+    order = [f"{query['orderByKey']} {'ASC' if query['orderByAsc'] == 'true' else 'DESC'}"]
+    assert list(client.search_runs(["1"], filter_string=query["searchFilter"], order_by=order)) == []
 
 
 def test_a_server_is_not_served_again() -> None:

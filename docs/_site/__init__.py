@@ -1,0 +1,1 @@
+"""What the documentation says by itself: pages made from code and schema when the site is built."""
