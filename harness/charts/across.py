@@ -12,7 +12,7 @@ from harness.records import IDENTITY, JobRecord
 
 MOST_POLICIES = 15
 MOST_ROWS = 150
-STEP = 12  # pixels of a job within a policy's row
+STEP, ROW = 11, 12  # pixels of a job within a policy's row, and between rows
 
 
 def group_name(record: JobRecord) -> str:
@@ -60,7 +60,7 @@ def draw_across(records: Sequence[JobRecord]) -> Picture | None:
         f"from {min(best) + 0.0:+.2f} to {max(best) + 0.0:+.2f}",
         caption=f"Accuracy gain over identity on test, points, {records[0].level:.0%} intervals over the images of a "
         f"job; jobs of one colour differ in seed or settings.{left_out}",
-        height=alt.Step(STEP),
+        height=STEP * len(rows) + ROW * len(shown),
     )
 
 

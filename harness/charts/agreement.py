@@ -9,7 +9,7 @@ from harness.charts.picture import Picture, base, layered, picture
 
 MOST_VIEWS = 40
 MOST_NUMBERS = 10  # views, up to which the cells carry their numbers
-CELL = 17
+CELL, WIDE_CELL = 17, 30  # pixels high, without and with its number
 
 
 def agreement_rows(table: Sequence[Mapping[str, Any]], views: Sequence[str]) -> list[dict[str, Any]]:
@@ -41,7 +41,7 @@ def draw_agreement(table: Sequence[Mapping[str, Any]], *, views: Sequence[str], 
         title=f"{least['other']} agrees least with {shown[0]}: on {100 * least['agreement']:.1f} % of the images",
         caption=f"Share of test images on which two views predict the same class; {which}. Views that always agree add "
         "nothing to each other.",
-        height=alt.Step(CELL if len(shown) > MOST_NUMBERS else 30),
+        height=len(shown) * (CELL if len(shown) > MOST_NUMBERS else WIDE_CELL),
     )
 
 

@@ -59,7 +59,7 @@ def draw_classes(rows: Sequence[dict[str, Any]], *, policy: str) -> Picture | No
         caption=f"Test images of each class that identity gets wrong and {policy} right (right of zero), and the "
         f"reverse (left), percent of the class; the diamond is the difference.{left_out} Few images a class: a hint; "
         "there is no correction for the number of classes.",
-        height=alt.Step(ROW),
+        height=ROW * len(shown),
     )
 
 

@@ -51,7 +51,7 @@ def draw_corruptions(table: Sequence[Mapping[str, Any]], *, policy: str, level: 
         f"{worst['gain'] + 0.0:+.2f} at worst ({where})",
         caption="Accuracy gain over identity in points, by corruption and severity; fitted and chosen on clean "
         f"validation images. On hover: {level:.0%} intervals, which are not corrected for the number of copies.",
-        height=alt.Step(ROW),
+        height=ROW * len({row["corruption"] for row in rows}),
     )
 
 

@@ -49,7 +49,7 @@ def draw_gains(record: JobRecord) -> Picture | None:
         title=_title([_row(policy, record) for policy in _with_gain(record)]),
         caption=f"Accuracy on test minus identity's on the same images, percentage points, with {record.level:.0%} "
         "intervals. ★ was chosen on validation. The p values are corrected for all that was tried; intervals are not.",
-        height=alt.Step(ROW),
+        height=ROW * len(rows),
     )
 
 

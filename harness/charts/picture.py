@@ -82,9 +82,7 @@ def layered(*layers: alt.Chart) -> alt.LayerChart:
     return cast(alt.LayerChart, alt.layer(*layers))
 
 
-def picture(
-    name: str, chart: alt.Chart | alt.LayerChart, *, title: str, caption: str, height: int | alt.Step
-) -> Picture:
+def picture(name: str, chart: alt.Chart | alt.LayerChart, *, title: str, caption: str, height: int) -> Picture:
     """The chart as a `Picture` of this height."""
     sized = chart.properties(
         width="container", height=height, autosize=alt.AutoSizeParams(type="fit-x", contains="padding")

@@ -106,12 +106,17 @@ def _models(jobs: Sequence[JobFiles]) -> tuple[list[Picture], list[str]]:
 
 def _combinations(jobs: Sequence[JobFiles]) -> list[Combination]:
     """Jobs that differ in their training seed alone, together; none where there are none."""
+    seeds = {job.folder: job.record.seed for job in jobs}
     try:
-        groups = seeds_apart([job.folder for job in jobs])
-        level = jobs[0].record.level
-        return [one for group in groups for one in combine(group, resamples=RESAMPLES, seed=SEED, level=level)]
+        groups = seeds_apart(seeds)
     except DataError:
         return []
+    # Jobs that differ in their corruptions too are of one group; the first of each seed speaks for it.
+    firsts = [list({seeds[folder]: folder for folder in reversed(group)}.values()) for group in groups]
+    level = jobs[0].record.level
+    return [
+        one for group in firsts if len(group) > 1 for one in combine(group, resamples=RESAMPLES, seed=SEED, level=level)
+    ]
 
 
 def _seeds_title(found: Combination) -> str:

@@ -204,11 +204,12 @@ def test_several_jobs_have_an_overview(make_job: MakeJob, make_folder: MakeFolde
     """A row for each, policies across jobs, seeds together, and each job folded below."""
     jobs: list[Any] = [
         make_folder(make_job(seed=0), "a"),
+        make_folder(make_job(seed=0, job_id="cd" * 32), "a2"),
         make_folder(make_job(seed=1, model=replace(make_job().model, digest="ef" * 32)), "b"),
         make_folder(make_job((-0.01,), chosen=0, params={"model": "big"}, recommendation=KEEP), "c"),
     ]
     found = Reader(jobs_page([read_job(folder) for folder in jobs], cache=tmp_path))
-    assert "In 2 of 3 jobs a policy is worth shipping: policy_1" in found.text
+    assert "In 3 of 4 jobs a policy is worth shipping: policy_1" in found.text
     parts = [
         "digits · net · seed 0",
         "digits · net · seed 1",
@@ -219,7 +220,7 @@ def test_several_jobs_have_an_overview(make_job: MakeJob, make_folder: MakeFolde
     ]
     assert [part for part in parts if part not in found.text] == []
     folded = [value for tag, name, value in found.attributes if (tag, name) == ("details", "class") and value == "job"]
-    assert len(folded) == 3
+    assert len(folded) == 4
     keys = [value for tag, name, value in found.attributes if (tag, name) == ("figure", "id")]
     assert len(keys) == len(set(keys))
 

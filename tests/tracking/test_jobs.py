@@ -93,6 +93,23 @@ def test_parent_and_children_hold_what_the_contract_names(make_job: MakeJob, mak
     assert [row[0] for row in table["data"]] == [policy.name for policy in ranked(record)]
 
 
+def test_tables_are_named_where_the_evaluation_view_looks(make_job: MakeJob, make_folder: MakeFolder, uri: str) -> None:
+    """The leaderboard always, the hardest images where the folder has them; page and gallery are artifacts."""
+    bare, full = make_folder(make_job(), "bare"), make_folder(make_job(job_id="ef" * 32), "full")
+    (full / "hardest_images.json").write_text('{"columns": [], "data": []}')
+    (full / "report.html").write_text("<p>")
+    (full / "gallery").mkdir()
+    (full / "gallery" / "gallery.json").write_text("{}")
+    client = MlflowClient(uri, registry_uri=uri)
+    tables = {}
+    for folder in (bare, full):
+        run = client.get_run(jobs.log_job(folder, uri=uri, experiment="tta"))
+        tables[folder.name] = [one["path"] for one in json.loads(run.data.tags["mlflow.loggedArtifacts"])]
+        logged = {item.path for item in client.list_artifacts(run.info.run_id)}
+        assert ({"hardest_images.json", "report.html", "gallery"} <= logged) == (folder is full)
+    assert tables == {"bare": ["leaderboard.json"], "full": ["leaderboard.json", "hardest_images.json"]}
+
+
 def test_a_job_that_is_there_is_not_logged_again(make_job: MakeJob, make_folder: MakeFolder, uri: str) -> None:
     """The same run comes back and nothing is added."""
     folder = make_folder(make_job())
