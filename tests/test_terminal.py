@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from harness.terminal import seconds_text, worker_console
+from harness.terminal import folded, seconds_text, worker_console
 
 CONTROL = re.compile(r"\x1b|\r")
 
@@ -55,7 +55,7 @@ def test_a_plan_after_the_run_has_nothing_to_compute(harness: Any, tiny: tuple[s
     assert re.search(r"estimated time  (about .*|under 1) s", more)
 
 
-@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("width", [40, 80, 200])
 def test_no_control_codes_and_no_wide_lines_in_a_pipe(
     harness: Any, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:
@@ -65,6 +65,28 @@ def test_no_control_codes_and_no_wide_lines_in_a_pipe(
     assert CONTROL.findall(answer.out + answer.err) == []
     table = answer.out.split("models trained")[0]
     assert max(len(line) for line in table.splitlines()) <= width
+
+
+@pytest.mark.parametrize("width", [40, 60, 120])
+def test_plans_and_listings_fit_the_width(
+    harness: Any, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    """With a width set, lines are folded between words; the words are those of the unfolded lines."""
+    commands = [("plan", *tiny, "tta=[hflip,d4]", "tracking=none"), ("list", "policies"), ("list",)]
+    unfolded = [harness(*command).out.split() for command in commands]
+    monkeypatch.setenv("COLUMNS", str(width))
+    for command, words in zip(commands, unfolded, strict=True):
+        text = harness(*command).out
+        assert text.split() == words
+        assert max(len(line) for line in text.splitlines()) <= max(width, max(len(word) for word in words) + 4)
+
+
+def test_paths_stay_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A word that is wider than the terminal is not broken, so that it can be copied; without a width nothing is."""
+    path = "results/" + "x" * 60
+    assert folded([f"record: {path}"], indent=4) == [f"record: {path}"]
+    monkeypatch.setenv("COLUMNS", "40")
+    assert folded([f"record: {path}"], indent=4) == ["record:", f"    {path}"]
 
 
 def test_no_color_is_respected(harness: Any, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
