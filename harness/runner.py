@@ -243,6 +243,8 @@ def run(config: Config, *, console: Console, command: str, sweep: str | None = N
             size=info.input_shape[:2],
             tables=findings.tables,
         )
+        # Altair keeps hold of the frames that call it, until garbage is collected: they shall hold no open files.
+        del logits, evaluation, findings
         _draw(job)
     trained = int(not info.from_cache and info.fingerprint is not None)
     return _track(Outcome(job.folder, record, trained, int(costs["cost/passes_computed"])), config)
