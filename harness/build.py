@@ -72,6 +72,7 @@ def dataset(config: Config, *, input_size: tuple[int, int] | None) -> Dataset:
         load_raw(node.kind, options),
         validation_from=node.validation_from,
         validation_fraction=node.validation_fraction,
+        train_fraction=node.train_fraction,
         seed=node.seed,
         limit_test=node.limit_test,
         trained_here=not isinstance(config.model, Checkpoint),

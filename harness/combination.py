@@ -180,9 +180,11 @@ def _shared(record: JobRecord, folder: Path) -> Shared:
     try:
         tree = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
         asked = [leaf for section in SAME for leaf in _leaves(section, tree[section])]
+        trained_on = str(tree["dataset"].get("train_fraction", 1.0))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
         raise DataError(f"expected the configuration of a job in {folder / CONFIG}, got {error!r}") from error
-    return ("dataset", record.dataset.name), ("model", str(record.params["model"])), *asked
+    model = str(record.params["model"])
+    return ("dataset", record.dataset.name), ("model", model), *asked, ("dataset.train_fraction", trained_on)
 
 
 def _leaves(key: str, value: Any) -> list[tuple[str, str]]:

@@ -27,6 +27,8 @@ class DatasetNode(Node):
         validation_from: where validation images come from; `auto` is the source's own validation split, else `train`
             for a model trained here, else (a checkpoint may have seen the training images) half of `test`.
         validation_fraction: share of train that becomes validation.
+        train_fraction: share of the train images that is trained on, for learning curves; a smaller one is part of a
+            larger one.
         seed: of the splitting, apart from the job's seed, so that all seeds share their splits.
         limit_test: a stratified subset of so many test images, for quick looks.
         center_crop: evaluate the centre of images that are larger than the model's input.
@@ -35,6 +37,7 @@ class DatasetNode(Node):
 
     validation_from: Literal["auto", "source", "train", "test"] = "auto"
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    train_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
     seed: Annotated[int, Field(ge=0)] = 0
     limit_test: Annotated[int, Field(gt=0)] | None = None
     center_crop: bool = False

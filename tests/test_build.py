@@ -13,6 +13,7 @@ from harness.errors import ConfigError
 from harness.models.specs import TrainingSpec
 from harness.policies.best_subset import BestSubset
 from harness.policies.policy import Policy
+from harness.trained_source import TrainedSource
 from harness.transforms.flips import HorizontalFlip, Rotate90, VerticalFlip
 from harness.transforms.geometric import Rotate
 from harness.views import IDENTITY, View
@@ -216,6 +217,22 @@ def test_digits() -> None:
     limited = build.dataset(config(dataset={"kind": "digits", "limit_test": 50}), input_size=None)
     assert len(limited.test) == 50
     assert limited.validation.digest == data.validation.digest
+
+
+def test_a_part_of_train_asks_for_another_training() -> None:
+    """`train_fraction` reaches the splits and the training's fingerprint; the job's seed does not move the part."""
+
+    def asked(**changes: Any) -> tuple[str, str]:
+        asks = config(dataset={"kind": "digits", **changes.pop("dataset", {})}, **changes)
+        data = build.dataset(asks, input_size=None)
+        source = build.model_source(asks, data, path=None)
+        assert isinstance(source, TrainedSource)
+        return source.asked, data.split("train").digest
+
+    whole, part = asked(), asked(dataset={"train_fraction": 0.2})
+    assert whole[0] != part[0]
+    assert asked(dataset={"train_fraction": 1.0}) == whole
+    assert asked(dataset={"train_fraction": 0.2}, seed=1)[1] == part[1]
 
 
 def test_a_checkpoint_gets_no_seen_images_for_validation(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from harness.variance import IMAGES_ONLY, TWO_WAY, two_way_interval, variance_le
 IMAGES = 30
 SETTINGS = {"resamples": 200, "seed": 3, "level": 0.9}
 CONFIGURATION = {
+    "dataset": {"kind": "digits", "train_fraction": 1.0},
     "model": {"kind": "net", "arguments": {}},
     "training": {"epochs": 3},
     "augmentation": {"kind": "none"},
@@ -174,6 +175,17 @@ def test_other_trainings_are_other_results(write: WriteJob) -> None:
     ]
     assert found[1].table().name == found[1].name
     assert found[1].ledger_table().name == f"{found[1].name}-variance"
+
+
+def test_other_parts_of_train_are_other_results(write: WriteJob) -> None:
+    """Jobs trained on a fifth of the images are not averaged with those trained on all; one written before is whole."""
+    part = {**CONFIGURATION, "dataset": {"kind": "digits", "train_fraction": 0.2}}
+    before = {**CONFIGURATION, "dataset": {"kind": "digits"}}
+    folders = [write(0), write(1, config=before), write(0, config=part, folder="part")]
+    assert [(one.name, one.seeds) for one in combine(folders, **SETTINGS)] == [
+        ("digits-net-dataset.train_fraction=1.0", (0, 1)),
+        ("digits-net-dataset.train_fraction=0.2", (0,)),
+    ]
 
 
 def test_what_cannot_be_paired_is_refused(write: WriteJob, make_job: Callable[..., JobRecord]) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Literal
 
+import numpy as np
+
 from harness.datasets.raw import RawDataset, RawSplit
 from harness.datasets.stratified import stratified_indices, stratified_split
 from harness.errors import ConfigError, DataError, unknown_name
@@ -12,7 +14,7 @@ ValidationFrom = Literal["auto", "source", "train", "test"]
 CHOICES = ("auto", "source", "train", "test")
 
 # One stream of randomness per decision, so that one of them does not move the other.
-VALIDATION_STREAM, LIMIT_STREAM = 1, 2
+VALIDATION_STREAM, LIMIT_STREAM, TRAIN_STREAM = 1, 2, 3
 
 
 def make_splits(
@@ -23,13 +25,14 @@ def make_splits(
     seed: int,
     limit_test: int | None,
     trained_here: bool,
+    train_fraction: float = 1.0,
 ) -> Dataset:
     """Train, validation and test of a data set: disjoint, in the source's order, with their digests.
 
     `auto` takes the source's own validation where there is one; else a part of train where the model is trained here;
     else, for a checkpoint that may have seen the training images, a half of test, the report being on the other half.
     All parts are stratified and seeded. `test` is touched by nothing but `validation_from=test` (or `auto` as above)
-    and `limit_test`.
+    and `limit_test`, validation by nothing that `train_fraction` says.
 
     Args:
         raw: the splits as the source states them.
@@ -38,9 +41,12 @@ def make_splits(
         seed: of the divisions.
         limit_test: size of a stratified subset that stands for test, or None for all of it.
         trained_here: False for a checkpoint.
+        train_fraction: share in (0, 1] of the train images beside validation that is trained on, stratified; a smaller
+            share is part of a larger one.
 
     Raises:
-        ConfigError: for an unknown `validation_from`, a fraction outside (0, 1) or `limit_test` below 1.
+        ConfigError: for an unknown `validation_from`, a fraction out of its range, `limit_test` below 1, or a
+            `train_fraction` where nothing is trained here.
         DataError: where the source lacks the split that is asked for, or a class has too few examples to divide.
     """
     if validation_from not in CHOICES:
@@ -60,6 +66,9 @@ def make_splits(
     if not trained_here and chosen == "train":
         note += "; a checkpoint that has seen them is over-confident there, and policies chosen on them may be wrong"
     notes = [*raw.notes, note]
+    if train_fraction != 1:
+        train, fraction_note = _reduce(raw, train if trained_here else None, train_fraction, seed)
+        notes.append(fraction_note)
     if limit_test is not None:
         test, limit_note = _limit(test, limit_test, seed)
         notes.append(limit_note)
@@ -112,6 +121,24 @@ def _cut(raw: RawDataset, name: str, split: RawSplit, fraction: float, seed: int
     except DataError as error:
         raise DataError(f"data set {raw.name}, {name} split: {error}") from error
     return split.subset(taken), split.subset(rest)
+
+
+def _reduce(raw: RawDataset, train: RawSplit | None, fraction: float, seed: int) -> tuple[RawSplit, str]:
+    """A stratified part of train, refused where it would lack a class."""
+    if train is None:
+        raise ConfigError("dataset.train_fraction is for a model that is trained here, and a checkpoint is not")
+    if not 0 < fraction < 1:
+        raise ConfigError(f"dataset.train_fraction must lie between 0 and 1, got {fraction}")
+    counts = np.bincount(train.labels)
+    size = max(round(fraction * len(train)), 1)
+    chosen = stratified_indices(train.labels, size, seed=(seed, TRAIN_STREAM))
+    missing = np.setdiff1d(np.flatnonzero(counts), train.labels[chosen])
+    if len(missing):
+        raise DataError(
+            f"data set {raw.name}: {size:,} of {len(train):,} train images hold none of class "
+            f"{raw.class_names[missing[0]]!r}; give a larger dataset.train_fraction"
+        )
+    return train.subset(chosen), f"train: {size:,} of {len(train):,} images, stratified, seed {seed} (train_fraction)"
 
 
 def _limit(test: RawSplit, limit: int, seed: int) -> tuple[RawSplit, str]:

@@ -118,6 +118,30 @@ def test_limit_test_beyond_test_takes_all() -> None:
     assert split(TRAIN_TEST, limit_test=1000).test.digest == split(TRAIN_TEST).test.digest
 
 
+def test_train_fraction_is_stratified_and_leaves_the_rest_alone() -> None:
+    """A fraction of train, as much of each class; validation and test are those of the whole; it is said."""
+    whole, part = split(TRAIN_TEST), split(TRAIN_TEST, train_fraction=0.2)
+    assert np.bincount(part.split("train").labels).tolist() == [9, 9]
+    assert set(ids(part.train)) < set(ids(whole.train))
+    assert (part.validation.digest, part.test.digest) == (whole.validation.digest, whole.test.digest)
+    assert part.notes[-1] == "train: 18 of 90 images, stratified, seed 0 (train_fraction)"
+
+
+def test_a_smaller_train_fraction_is_part_of_a_larger_one() -> None:
+    """A learning curve adds examples and exchanges none, within one seed; another seed draws others."""
+    parts = [set(ids(split(TRAIN_TEST, train_fraction=fraction).train)) for fraction in (0.05, 0.2, 0.5, 1.0)]
+    assert parts[0] < parts[1] < parts[2] < parts[3]
+    source = RawDataset("toy", CLASSES, TRAIN, VALIDATION, TEST)
+    drawn = [ids(split(source, train_fraction=0.2, seed=seed).train) for seed in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_the_whole_of_train_is_as_without() -> None:
+    """`train_fraction=1` changes neither digests nor notes."""
+    whole, same = split(TRAIN_TEST), split(TRAIN_TEST, train_fraction=1.0)
+    assert (whole.split("train").digest, whole.notes) == (same.split("train").digest, same.notes)
+
+
 def test_same_seed_same_splits_other_seed_others() -> None:
     """Divisions are a function of the seed."""
     first, again, other = split(TRAIN_TEST), split(TRAIN_TEST), split(TRAIN_TEST, seed=1)
@@ -139,6 +163,9 @@ def test_loaders_notes_come_first() -> None:
         (TRAIN_TEST, {"validation_from": "tset"}, ConfigError, "did you mean test"),
         (TRAIN_TEST, {"limit_test": 0}, ConfigError, "limit_test must be at least 1"),
         (TRAIN_TEST, {"validation_fraction": 1.0}, ConfigError, "between 0 and 1"),
+        (TRAIN_TEST, {"train_fraction": 0.0}, ConfigError, "train_fraction must lie between 0 and 1, got 0.0"),
+        (TRAIN_TEST, {"train_fraction": 0.01}, DataError, "1 of 90 train images hold none of class 'b'; give a larger"),
+        (TRAIN_TEST, {"train_fraction": 0.5, "trained_here": False}, ConfigError, "a checkpoint is not"),
         (replace(TRAIN_TEST, train=TRAIN.subset(np.array([0, 1, 2]))), {}, DataError, "train split: class 'b' has a"),
     ],
 )
