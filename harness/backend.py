@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from harness.errors import ModelError
 
-__all__ = ["keras", "prepare", "tf"]
+__all__ = ["keras", "prepare", "tf", "without_noise"]
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -23,12 +23,16 @@ _NOISE = (
     "oneDNN custom operations",
     "cpu_feature_guard",
     "To enable the following instructions",
+    "oneDNN supports DT_UINT8",  # images come in as uint8 and are cast at once
 )
 
 
 @contextmanager
-def _without_startup_noise() -> Iterator[None]:
-    """Hold back what is written to file descriptor 2, then pass on every line that is not known noise."""
+def without_noise() -> Iterator[None]:
+    """Hold back what is written to file descriptor 2, then pass on every line that is not known noise.
+
+    For the start of TensorFlow, and for the first call of a function of raw images.
+    """
     sys.stderr.flush()
     try:
         saved = os.dup(2)
@@ -49,7 +53,7 @@ def _without_startup_noise() -> Iterator[None]:
                 os.write(2, b"".join(kept))
 
 
-with _without_startup_noise():
+with without_noise():
     try:
         import keras
         import tensorflow as tf

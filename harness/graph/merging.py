@@ -13,6 +13,7 @@ import numpy as np
 
 from harness.backend import keras
 from harness.errors import ModelError
+from harness.graph.base import spread
 from harness.graph.logspace import log_softmax, logaddexp, logsumexp, top
 from harness.policies import anchored, confident, fixed, votes
 from harness.policies.accuracy_preserving import STEP, AnchoredMixture
@@ -120,7 +121,7 @@ def _entropy_weighted(z: Any) -> Any:
     log_probs = log_softmax(z)
     certainty = ops.maximum(math.log(z.shape[-1]) - entropy(log_probs), 0.0)
     certainty = ops.where(ops.max(certainty, axis=0, keepdims=True) > 0, certainty, 1.0)
-    return log_softmax(logsumexp(log_probs + ops.log(certainty)[..., None]))
+    return log_softmax(logsumexp(spread(log_probs, ops.log(certainty)[..., None])))
 
 
 def _entropy_softmax(z: Any, t: float) -> Any:
@@ -156,7 +157,7 @@ def _weighted(space: str, weights: tuple[float, ...]) -> Merge:
     used = np.array([weights[place] for place in places])[:, None, None]
     if space == "logits":
         return Merge(places, lambda z: log_softmax(ops.sum(z * used, axis=0)))
-    return Merge(places, lambda z: log_softmax(logsumexp(log_softmax(z) + np.log(used))))
+    return Merge(places, lambda z: log_softmax(logsumexp(spread(log_softmax(z), np.log(used)))))
 
 
 def _signed(fitted: SignedMean, _views: int) -> Merge:

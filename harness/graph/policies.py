@@ -67,7 +67,8 @@ def policy_function(
     """
     size = network.input_shape[:2]
     if isinstance(fitted, FittedEarlyExit):
-        fitted, views = fitted.inner, [views[place] for place in fitted.order]
+        views = [views[place] for place in fitted.order]
+        fitted = fitted.inner
     if skips(fitted):
         steps = [graph_view(view, image_shape=image_shape, size=size) for view in views]
         log_probs = skipping(fitted, _passes(steps, network))

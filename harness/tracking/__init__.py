@@ -4,6 +4,8 @@
     jobs        a job's folder to one parent run and a child run per policy
     entries     a record's tags, params, metrics and data sets
     model       the trained model, logged once per digest, without TensorFlow
+    policy_model  a policy as an MLflow model around a SavedModel
+    registry    a policy's model as a version of a registered model
     reading     a logged job's configuration and numbers; a logged model's file
     ui          the MLflow UI on loopback, and the link that opens it well
 
