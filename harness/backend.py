@@ -9,10 +9,11 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from harness.errors import ModelError
 
-__all__ = ["keras", "prepare", "tf", "without_noise"]
+__all__ = ["frozen", "keras", "prepare", "tf", "without_noise"]
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -76,6 +77,14 @@ with without_noise():
     # Store keys say float32: on a GPU, TensorFlow would round the factors of every product to 10 bits by itself.
     tf.config.experimental.enable_tensor_float_32_execution(False)
     tf.constant(0)  # the first operation looks at the devices and prints about them
+
+
+def frozen(function: Any) -> Any:
+    """A traced function of one tensor with its variables as constants inside, for those who cannot follow variables."""
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    found = convert_variables_to_constants_v2(function.get_concrete_function())
+    return lambda tensor: found(tensor)[0]
 
 
 def prepare(*, deterministic: bool = True) -> None:

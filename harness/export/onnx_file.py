@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.backend import tf
+from harness.backend import frozen, tf
 from harness.errors import ConfigError, ModelError
 from harness.export.deployable import network_function, traced
 from harness.export.job import ExportJob, ShippedPolicy
@@ -50,7 +50,8 @@ def build(job: ExportJob, policy: ShippedPolicy) -> Any:
     """
     import tf2onnx  # type: ignore[import-untyped]
 
-    function = traced(job, policy, _frozen(network_function(job)))
+    # Weights that are handed in from outside a loop have no size that the converter knows.
+    function = traced(job, policy, frozen(network_function(job)))
     signature = [tf.TensorSpec([None, *job.dataset.test.images.shape], tf.uint8, name="images")]
 
     def named(images: Any) -> dict[str, Any]:
@@ -67,16 +68,8 @@ def build(job: ExportJob, policy: ShippedPolicy) -> Any:
     finally:
         quiet.setLevel(level)
     _check(model, policy)
-    _mend(model.graph)
+    mend(model.graph)
     return model
-
-
-def _frozen(function: Any) -> Any:
-    """The network with its weights as constants inside: handed in, their size would not be known to the converter."""
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-    frozen = convert_variables_to_constants_v2(function.get_concrete_function())
-    return lambda images: frozen(images)[0]
 
 
 def predict(model: Any) -> Callable[[np.ndarray], np.ndarray]:
@@ -125,7 +118,7 @@ def _check(model: Any, policy: ShippedPolicy) -> None:
         )
 
 
-def _mend(graph: Any) -> None:
+def mend(graph: Any) -> None:
     """Says of a loop that its counter and its condition are single values: the runtime wants to be told."""
     from onnx import TensorShapeProto
 

@@ -14,7 +14,7 @@ import numpy as np
 from harness.backend import keras
 from harness.errors import ModelError
 from harness.graph.base import spread
-from harness.graph.logspace import log_softmax, logaddexp, logsumexp, top
+from harness.graph.logspace import expm1, log1p, log_softmax, logaddexp, logsumexp, top
 from harness.policies import anchored, confident, fixed, votes
 from harness.policies.accuracy_preserving import STEP, AnchoredMixture
 from harness.policies.base import Fitted
@@ -83,8 +83,8 @@ def _gmean(z: Any) -> Any:
 def _power_mean(z: Any, power: float) -> Any:
     log_probs = log_softmax(z)
     largest = ops.max(log_probs, axis=0) if power > 0 else ops.min(log_probs, axis=0)
-    powers = ops.exp((log_probs - largest) * power)
-    return log_softmax(largest + ops.log(ops.mean(powers, axis=0)) / power)
+    powers = expm1((log_probs - largest) * power)
+    return log_softmax(largest + log1p(ops.mean(powers, axis=0)) / power)
 
 
 def _log_odds(z: Any) -> Any:
@@ -99,7 +99,7 @@ def _log_odds(z: Any) -> Any:
 
 def _trimmed(z: Any, cut: int) -> Any:
     ordered = ops.sort(log_softmax(z), axis=0)
-    return log_softmax(log_mean(ordered[cut : z.shape[0] - cut]))
+    return log_softmax(log_mean(ordered[cut : z.shape[0] - cut, ...]))
 
 
 def _vote(z: Any) -> Any:
@@ -148,7 +148,7 @@ def ranks(values: Any) -> Any:
     """The place of each view of `[V, n]` in increasing order, from 0, as int32; equal ones in the order of views."""
     views = values.shape[0]
     earlier = np.arange(views)[:, None, None] < np.arange(views)[None, :, None]
-    before = (values[:, None] < values[None]) | ((values[:, None] <= values[None]) & earlier)
+    before = (values[:, None] < values[None, ...]) | ((values[:, None] <= values[None, ...]) & earlier)
     return ops.sum(ops.cast(before, "int32"), axis=0)
 
 
@@ -194,7 +194,7 @@ def _mixture(fitted: AnchoredMixture, views: int) -> Merge:
     weights, omega = np.array(fitted.weights).T[:, None, :], fitted.omega
 
     def run(z: Any) -> Any:
-        plain, mixed = log_softmax(z[0]), log_softmax(ops.sum(z[1:] * weights, axis=0))
+        plain, mixed = log_softmax(z[0]), log_softmax(ops.sum(z[1:, ...] * weights, axis=0))
         kept = top(plain)
         result = plain  # where no multiple of the step keeps the class
         steps = _steps(plain, mixed, kept, omega)
