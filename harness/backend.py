@@ -9,10 +9,11 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from harness.errors import ModelError
 
-__all__ = ["keras", "prepare", "tf"]
+__all__ = ["frozen", "keras", "prepare", "tf", "without_noise"]
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -23,12 +24,16 @@ _NOISE = (
     "oneDNN custom operations",
     "cpu_feature_guard",
     "To enable the following instructions",
+    "oneDNN supports DT_UINT8",  # images come in as uint8 and are cast at once
 )
 
 
 @contextmanager
-def _without_startup_noise() -> Iterator[None]:
-    """Hold back what is written to file descriptor 2, then pass on every line that is not known noise."""
+def without_noise() -> Iterator[None]:
+    """Hold back what is written to file descriptor 2, then pass on every line that is not known noise.
+
+    For the start of TensorFlow, and for the first call of a function of raw images.
+    """
     sys.stderr.flush()
     try:
         saved = os.dup(2)
@@ -49,7 +54,7 @@ def _without_startup_noise() -> Iterator[None]:
                 os.write(2, b"".join(kept))
 
 
-with _without_startup_noise():
+with without_noise():
     try:
         import keras
         import tensorflow as tf
@@ -72,6 +77,14 @@ with _without_startup_noise():
     # Store keys say float32: on a GPU, TensorFlow would round the factors of every product to 10 bits by itself.
     tf.config.experimental.enable_tensor_float_32_execution(False)
     tf.constant(0)  # the first operation looks at the devices and prints about them
+
+
+def frozen(function: Any) -> Any:
+    """A traced function of one tensor with its variables as constants inside, for those who cannot follow variables."""
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    found = convert_variables_to_constants_v2(function.get_concrete_function())
+    return lambda tensor: found(tensor)[0]
 
 
 def prepare(*, deterministic: bool = True) -> None:

@@ -45,6 +45,9 @@ DOORS = {
     "omegaconf": ("compose",),
     "tensorflow": ("backend",),
     "keras": ("backend", "datasets.official"),  # there for what keras.datasets downloads, when it is asked to
+    "tf2onnx": ("export.onnx_file",),
+    "onnx": ("export.onnx_file",),
+    "onnxruntime": ("export.onnx_file",),
     "pandas": ("frames", "tracking"),
 }
 

@@ -48,6 +48,7 @@ class ExportJob:
         folder: where it is. record: its numbers.
         dataset: the same images as then. info, network: the same network as then.
         learned: what each policy learned, by its name: the contents of `fitted.json`.
+        experiment: where the job is tracked.
     """
 
     folder: Path
@@ -56,6 +57,7 @@ class ExportJob:
     info: ModelInfo
     network: Network
     learned: Mapping[str, Any]
+    experiment: str
 
     def policy(self, name: str) -> ShippedPolicy:
         """The policy called `name`.
@@ -103,7 +105,7 @@ def open_job(folder: Path) -> ExportJob:
             f"{info.path} is not the network of {record.name}: its digest is {info.digest[:12]}, the job's "
             f"{record.model.digest[:12]}; run the job again with it"
         )
-    return ExportJob(folder, record, job.dataset, info, network, learned)
+    return ExportJob(folder, record, job.dataset, info, network, learned, config.tracking.experiment)
 
 
 def _read(path: Path, decode: Any) -> Any:

@@ -23,6 +23,15 @@ def clipped(images: Any) -> Any:
     return ops.clip(images, 0.0, 255.0)
 
 
+def spread(one: Any, other: Any) -> Any:
+    """The sum, where `other` has axes of length one that are to be spread over those of `one`.
+
+    Keras takes such a sum in a model for a bias: it squeezes `[k, 1]` to `[k]` and adds that along the last axis, if
+    that happens to have length k too. A difference is not mistaken for anything.
+    """
+    return ops.subtract(one, -other)
+
+
 def is_symbolic(images: Any) -> bool:
     """True for the tensor of a Keras model that is being put together."""
     return isinstance(images, keras.KerasTensor)

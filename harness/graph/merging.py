@@ -13,7 +13,8 @@ import numpy as np
 
 from harness.backend import keras
 from harness.errors import ModelError
-from harness.graph.logspace import log_softmax, logaddexp, logsumexp, top
+from harness.graph.base import spread
+from harness.graph.logspace import expm1, log1p, log_softmax, logaddexp, logsumexp, top
 from harness.policies import anchored, confident, fixed, votes
 from harness.policies.accuracy_preserving import STEP, AnchoredMixture
 from harness.policies.base import Fitted
@@ -82,8 +83,8 @@ def _gmean(z: Any) -> Any:
 def _power_mean(z: Any, power: float) -> Any:
     log_probs = log_softmax(z)
     largest = ops.max(log_probs, axis=0) if power > 0 else ops.min(log_probs, axis=0)
-    powers = ops.exp((log_probs - largest) * power)
-    return log_softmax(largest + ops.log(ops.mean(powers, axis=0)) / power)
+    powers = expm1((log_probs - largest) * power)
+    return log_softmax(largest + log1p(ops.mean(powers, axis=0)) / power)
 
 
 def _log_odds(z: Any) -> Any:
@@ -98,7 +99,7 @@ def _log_odds(z: Any) -> Any:
 
 def _trimmed(z: Any, cut: int) -> Any:
     ordered = ops.sort(log_softmax(z), axis=0)
-    return log_softmax(log_mean(ordered[cut : z.shape[0] - cut]))
+    return log_softmax(log_mean(ordered[cut : z.shape[0] - cut, ...]))
 
 
 def _vote(z: Any) -> Any:
@@ -120,7 +121,7 @@ def _entropy_weighted(z: Any) -> Any:
     log_probs = log_softmax(z)
     certainty = ops.maximum(math.log(z.shape[-1]) - entropy(log_probs), 0.0)
     certainty = ops.where(ops.max(certainty, axis=0, keepdims=True) > 0, certainty, 1.0)
-    return log_softmax(logsumexp(log_probs + ops.log(certainty)[..., None]))
+    return log_softmax(logsumexp(spread(log_probs, ops.log(certainty)[..., None])))
 
 
 def _entropy_softmax(z: Any, t: float) -> Any:
@@ -147,7 +148,7 @@ def ranks(values: Any) -> Any:
     """The place of each view of `[V, n]` in increasing order, from 0, as int32; equal ones in the order of views."""
     views = values.shape[0]
     earlier = np.arange(views)[:, None, None] < np.arange(views)[None, :, None]
-    before = (values[:, None] < values[None]) | ((values[:, None] <= values[None]) & earlier)
+    before = (values[:, None] < values[None, ...]) | ((values[:, None] <= values[None, ...]) & earlier)
     return ops.sum(ops.cast(before, "int32"), axis=0)
 
 
@@ -156,7 +157,7 @@ def _weighted(space: str, weights: tuple[float, ...]) -> Merge:
     used = np.array([weights[place] for place in places])[:, None, None]
     if space == "logits":
         return Merge(places, lambda z: log_softmax(ops.sum(z * used, axis=0)))
-    return Merge(places, lambda z: log_softmax(logsumexp(log_softmax(z) + np.log(used))))
+    return Merge(places, lambda z: log_softmax(logsumexp(spread(log_softmax(z), np.log(used)))))
 
 
 def _signed(fitted: SignedMean, _views: int) -> Merge:
@@ -193,7 +194,7 @@ def _mixture(fitted: AnchoredMixture, views: int) -> Merge:
     weights, omega = np.array(fitted.weights).T[:, None, :], fitted.omega
 
     def run(z: Any) -> Any:
-        plain, mixed = log_softmax(z[0]), log_softmax(ops.sum(z[1:] * weights, axis=0))
+        plain, mixed = log_softmax(z[0]), log_softmax(ops.sum(z[1:, ...] * weights, axis=0))
         kept = top(plain)
         result = plain  # where no multiple of the step keeps the class
         steps = _steps(plain, mixed, kept, omega)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from harness.backend import keras
-from harness.graph.base import Shape, Step, clipped
+from harness.graph.base import Shape, Step, clipped, spread
 from harness.transforms.resample import Fill, Interpolation, Matrix, axis_taps, coordinates
 
 ops = keras.ops
@@ -97,8 +97,8 @@ def _places(matrix: Matrix, size: tuple[int, int], source: tuple[int, int], zero
     y = zero + (np.arange(size[0]) - (size[0] - 1) / 2)[:, None]
     x = zero + (np.arange(size[1]) - (size[1] - 1) / 2)[None, :]
     return (
-        _billionths(x * yx + y * yy + y0 + (source[0] - 1) / 2),
-        _billionths(x * xx + y * xy + x0 + (source[1] - 1) / 2),
+        _billionths(spread(x * yx, y * yy) + y0 + (source[0] - 1) / 2),
+        _billionths(spread(x * xx, y * xy) + x0 + (source[1] - 1) / 2),
     )
 
 

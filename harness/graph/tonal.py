@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from harness.backend import keras
-from harness.graph.base import Builder, Shape, Step, clipped
+from harness.graph.base import Builder, Shape, Step, clipped, spread
 from harness.transforms.base import Transform
 from harness.transforms.photometric import Brightness, Gamma
 from harness.transforms.tonal import Add, Autocontrast, Equalize, Invert, Posterize, Solarize
@@ -80,7 +80,7 @@ def _through_tables(shape: Shape, tables: Callable[[Any], Any]) -> Step:
         counts = ops.reshape(ops.bincount(levels, minlength=256)[:, :256], (-1, 256))
         table = ops.reshape(ops.cast(tables(ops.cast(counts, "int32")), "float32"), (-1,))
         rows = ops.cumsum(ops.ones_like(levels[:, :1]), axis=0) - 1
-        result = ops.take(table, levels + 256 * rows, axis=0)
+        result = ops.take(table, spread(levels, 256 * rows), axis=0)
         return ops.transpose(ops.reshape(result, (-1, channels, h, w)), (0, 2, 3, 1))
 
     return step
@@ -101,7 +101,7 @@ def _stretching(counts: Any, cut: int) -> Any:
     scale = 255.0 / ops.maximum(lightest - darkest, 1.0)
     levels = np.arange(256, dtype=np.float64)
     # Pillow's order of operations, as in NumPy; what lies below zero is cut off anyway, so floor is truncation.
-    stretched = ops.floor(scale * levels + -darkest * scale)
+    stretched = ops.floor(spread(scale * levels, -darkest * scale))
     return ops.where(lightest <= darkest, levels, ops.clip(stretched, 0.0, 255.0))
 
 

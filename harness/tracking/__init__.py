@@ -6,6 +6,8 @@
     latency     a measurement of latency on runs that are there already
     entries     a record's tags, params, metrics and data sets
     model       the trained model, logged once per digest, without TensorFlow
+    policy_model  a policy as an MLflow model around a SavedModel
+    registry    a policy's model as a version of a registered model
     reading     a logged job's configuration and numbers; a logged model's file
     arrangement what the UI shows first: saved views, a description, the primary metric
     saved_views their format, which is the UI's own

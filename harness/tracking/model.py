@@ -47,8 +47,7 @@ def package_model(keras_file: Path, folder: Path, *, model: ModelRecord, model_i
     (folder / "data").mkdir(parents=True)
     shutil.copyfile(keras_file, folder / "data" / "model.keras")
     (folder / "data" / "keras_module.txt").write_text("keras", encoding="utf-8")
-    requirements = _requirements()
-    (folder / "requirements.txt").write_text("\n".join(requirements) + "\n", encoding="utf-8")
+    (folder / "requirements.txt").write_text("\n".join(requirements()) + "\n", encoding="utf-8")
     environment = {"python": platform.python_version(), "dependencies": ["-r requirements.txt"]}
     (folder / "python_env.yaml").write_text(yaml.safe_dump(environment), encoding="utf-8")
     description = Model(signature=_signature(model), metadata={"tta.model_digest": model.digest}, model_id=model_id)
@@ -74,7 +73,7 @@ def _log(client: MlflowClient, record: JobRecord, *, experiment_id: str, run_id:
         return None
     logged = client.create_logged_model(
         experiment_id,
-        name=_model_name(model.name),
+        name=model_name(model.name),
         source_run_id=run_id,
         tags={"tta.model_digest": model.digest},
         params={"kind": model.kind, "source": model.source[:250], "output": model.output},
@@ -88,7 +87,7 @@ def _log(client: MlflowClient, record: JobRecord, *, experiment_id: str, run_id:
     return str(logged.model_id)
 
 
-def _model_name(name: str) -> str:
+def model_name(name: str) -> str:
     """MLflow takes no slash, colon, dot, percent or quote in a model's name."""
     return "".join("_" if letter in "/:.%\"'" else letter for letter in name)
 
@@ -100,7 +99,7 @@ def _signature(model: ModelRecord) -> ModelSignature:
     )
 
 
-def _requirements() -> list[str]:
+def requirements() -> list[str]:
     """The packages that load the model; any of TensorFlow's builds is written as `tensorflow`."""
     versions = {dist.metadata["Name"].lower(): dist.version for dist in metadata.distributions()}
     tensorflow = versions.get("tensorflow") or versions.get("tensorflow-cpu") or versions.get("tensorflow_cpu")

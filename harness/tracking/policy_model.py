@@ -1,0 +1,76 @@
+"""A policy in the form of `mlflow.tensorflow`, around a SavedModel; TensorFlow is not imported, nothing is pickled."""
+
+import json
+import platform
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import mlflow.pyfunc
+import numpy as np
+import yaml
+from mlflow.models import Model, ModelSignature
+from mlflow.types import Schema, TensorSpec
+
+from harness.tracking.model import requirements
+
+SAVED_MODEL = "tf2model"
+"""Where the SavedModel lies in the folder: where MLflow itself puts one."""
+
+EXAMPLE = "input_example.json"
+REQUEST = "serving_input_example.json"
+
+
+def package_policy(folder: Path, *, about: Mapping[str, Any], example: np.ndarray, model_id: str | None = None) -> None:
+    """Writes what makes a folder with a SavedModel an MLflow model: signature, example, requirements, flavours.
+
+    Args:
+        folder: holds the SavedModel as `SAVED_MODEL`.
+        about: the model's metadata, with `input`, `output` and more.
+        example: images `[n, h, w, channels]` uint8.
+        model_id: MLflow's id of the logged model, where it is one.
+    """
+    wanted = [f"mlflow=={metadata.version('mlflow')}", f"numpy=={metadata.version('numpy')}", *requirements()]
+    (folder / "requirements.txt").write_text("\n".join(wanted) + "\n", encoding="utf-8")
+    environment = {"python": platform.python_version(), "dependencies": ["-r requirements.txt"]}
+    (folder / "python_env.yaml").write_text(yaml.safe_dump(environment), encoding="utf-8")
+    request = json.dumps({"inputs": example.tolist()})
+    for name in (EXAMPLE, REQUEST):
+        (folder / name).write_text(request, encoding="utf-8")
+    description = Model(
+        signature=_signature(about),
+        metadata=dict(about),
+        model_id=model_id,
+        saved_input_example_info={
+            "artifact_path": EXAMPLE,
+            "serving_input_path": REQUEST,
+            "type": "ndarray",
+            "format": "tf-serving",
+        },
+    )
+    description.add_flavor("tensorflow", saved_model_dir=SAVED_MODEL, model_type="tf2-module")
+    description.add_flavor(
+        "python_function",
+        loader_module="mlflow.tensorflow",
+        python_version=platform.python_version(),
+        env={"virtualenv": "python_env.yaml"},
+    )
+    description.save(str(folder / "MLmodel"))
+
+
+def load(folder: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """The function of raw images that a folder is, as `mlflow.pyfunc` loads it."""
+    model = mlflow.pyfunc.load_model(str(folder))
+    return lambda images: np.asarray(model.predict(images))
+
+
+def _signature(about: Mapping[str, Any]) -> ModelSignature:
+    return ModelSignature(
+        inputs=Schema([TensorSpec(np.dtype(np.uint8), _shape(about["input"]))]),
+        outputs=Schema([TensorSpec(np.dtype(np.float32), _shape(about["output"]))]),
+    )
+
+
+def _shape(of: Mapping[str, Any]) -> tuple[int, ...]:
+    return tuple(-1 if side is None else int(side) for side in of["shape"])
