@@ -69,6 +69,8 @@ def _report(browser: Browser, link: str, run_id: str) -> None:
     with pages.fresh_page(browser, width=WIDTH, height=1000) as page:
         pages.tidy(page)
         pages.open_artifact(page, link, run_id, "report.html").locator("h1").first.wait_for()
+        # A path in a temporary folder tells a reader nothing.
+        page.get_by_text("Path: ").first.evaluate("element => { element.style.visibility = 'hidden' }")
         page.wait_for_timeout(SETTLE_MILLISECONDS)
         _save(page, "mlflow-report")
 
