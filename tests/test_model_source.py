@@ -253,7 +253,7 @@ def test_fast_measures_its_rounding_on_validation(files: Mapping[str, Path], tmp
         load_model(info, dataset().validation, trust=False, engine=engine, batch_size=None)
         for engine in ("exact", "fast")
     )
-    assert set(exact.notes) == {"device", "threads"}
+    assert set(exact.notes) == {"device", "onednn", "threads"}
     assert fast.notes["fast_folded"] == 1
     assert 0 < fast.notes["fast_max_abs_difference"] < 1e-3
     assert np.abs(fast.predict(pixels) - exact.predict(pixels)).max() < 1e-3
