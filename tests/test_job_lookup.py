@@ -41,3 +41,18 @@ def test_a_name_that_nobody_has(tmp_path: Path, database: Path) -> None:
     """One line that says what would do."""
     with pytest.raises(ConfigError, match="no job 'nobody': expected a folder with"):
         find_job("nobody", output=tmp_path / "results", store=tmp_path / "store", uri=f"sqlite:///{database}")
+
+
+def test_looking_makes_no_database(tmp_path: Path) -> None:
+    """A tracker that was never there is said, and not made."""
+    with pytest.raises(ConfigError, match="there is no tracking database"):
+        find_job("nobody", output=tmp_path, store=tmp_path, uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_parent_that_is_a_path(tmp_path: Path, database: Path) -> None:
+    """What a tracker says is a parent does not decide where files go."""
+    uri = f"sqlite:///{database}"
+    run = MlflowClient(uri).create_run("0", tags={"mlflow.parentRunId": "../../outside"})
+    with pytest.raises(ConfigError, match="names a parent that is no run id"):
+        find_job(run.info.run_id, output=tmp_path / "results", store=tmp_path / "store", uri=uri)

@@ -1,68 +1,37 @@
-"""What MLflow holds, read back as data: a logged job's configuration and numbers, a logged model's file."""
+"""What MLflow holds, read back as data: a logged job's files, a logged model's file."""
 
-import tempfile
-from dataclasses import dataclass
+import re
 from pathlib import Path
 
 import mlflow.artifacts
 from mlflow import MlflowClient
 
-from harness.errors import DataError, ModelError, TrackingError
-from harness.record_files import CONFIG, ENVIRONMENT, RECORD, from_json
-from harness.records import JobRecord
+from harness.errors import ModelError, TrackingError
+from harness.record_files import RECORD
+from harness.tracking.location import sqlite_file
 from harness.tracking.server import open_client
 
 MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
-
-
-@dataclass(frozen=True)
-class LoggedJob:
-    """A logged job: text and numbers, never code.
-
-    Attributes:
-        run_id: the parent run.
-        config: the complete configuration, YAML.
-        environment: the packages that were installed.
-        record: every number, unrounded.
-    """
-
-    run_id: str
-    config: str
-    environment: str
-    record: JobRecord
-
-    @property
-    def metrics(self) -> dict[str, dict[str, float]]:
-        """Each policy's metrics by the policy's name; under `` (no name) the job's own."""
-        return {"": dict(self.record.job_metrics)} | {
-            policy.name: dict(policy.metrics) for policy in self.record.policies
-        }
-
-
-def load_run_config(run_id: str, *, uri: str) -> LoggedJob:
-    """The job of a parent run, or of one of its child runs.
-
-    Raises:
-        TrackingError: where the tracker has no such run, or the run is not a job of the harness.
-    """
-    parent = parent_run(run_id, uri=uri)
-    with open_client(uri) as client, tempfile.TemporaryDirectory() as temporary:
-        texts = {name: _text(client, parent, name, Path(temporary)) for name in (CONFIG, ENVIRONMENT, RECORD)}
-    try:
-        record = from_json(texts[RECORD])
-    except DataError as error:
-        raise TrackingError(f"run {parent}: {error}") from error
-    return LoggedJob(parent, config=texts[CONFIG], environment=texts[ENVIRONMENT], record=record)
+RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def parent_run(run_id: str, *, uri: str) -> str:
     """The id of a job's parent run, from its own id or that of one of its child runs.
 
+    Looking does not make a database.
+
     Raises:
-        TrackingError: where the tracker does not answer or has no such run.
+        TrackingError: where the tracker does not answer or has no such run, or the parent's id is none: it becomes the
+            name of a folder.
     """
+    database = sqlite_file(uri)
+    if database is not None and not database.exists():
+        raise TrackingError(f"there is no tracking database {database}")
     with open_client(uri) as client:
-        return str(client.get_run(run_id).data.tags.get("mlflow.parentRunId", run_id))
+        parent = str(client.get_run(run_id).data.tags.get("mlflow.parentRunId", run_id))
+    if not RUN_ID.fullmatch(parent):
+        raise TrackingError(f"run {run_id!r} names a parent that is no run id")
+    return parent
 
 
 def finished_jobs(experiment: str, *, uri: str) -> list[str]:
@@ -97,10 +66,12 @@ def fetch_job(run_id: str, *, uri: str, folder: Path) -> Path:
     """
     target = folder / run_id
     with open_client(uri) as client:
+        present = [item.path for item in client.list_artifacts(run_id)]
+        if RECORD not in present:
+            raise TrackingError(f"run {run_id} has no artifact {RECORD}: expected a job that `harness run` logged")
         target.mkdir(parents=True, exist_ok=True)
-        _text(client, run_id, RECORD, target)
-        for item in client.list_artifacts(run_id):
-            client.download_artifacts(run_id, item.path, str(target))
+        for path in present:
+            client.download_artifacts(run_id, path, str(target))
     return target
 
 
@@ -120,12 +91,6 @@ def download_model(model_uri: str, *, uri: str, folder: Path) -> Path:
         location = _artifacts_of(client, model_uri)
         found = Path(mlflow.artifacts.download_artifacts(location, dst_path=str(folder), tracking_uri=uri))
     return _model_file(found, model_uri)
-
-
-def _text(client: MlflowClient, run_id: str, name: str, folder: Path) -> str:
-    if name not in {item.path for item in client.list_artifacts(run_id)}:
-        raise TrackingError(f"run {run_id} has no artifact {name}: expected a job that `harness run` logged")
-    return Path(client.download_artifacts(run_id, name, str(folder))).read_text(encoding="utf-8")
 
 
 def _artifacts_of(client: MlflowClient, model_uri: str) -> str:

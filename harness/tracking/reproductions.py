@@ -5,7 +5,6 @@ jobs shows it. Both runs name each other.
 """
 
 import contextlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from harness.record_files import CONFIG, ENVIRONMENT, FITTED, LEADERBOARD, PREDI
 from harness.records import JobRecord
 from harness.tracking import entries
 from harness.tracking.location import public_uri, sqlite_file
+from harness.tracking.reading import RUN_ID
 from harness.tracking.server import open_client
 
 FETCHED = (RECORD, CONFIG, PREDICTIONS, FITTED, TABLES)
@@ -25,7 +25,6 @@ FILES = (RECORD, CONFIG, ENVIRONMENT, LEADERBOARD, PREDICTIONS, FITTED)
 REPRODUCTION = "reproduction.json"
 ROLE = "reproduction"
 UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,11 @@ from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 
 from harness.errors import TrackingError
+from harness.record_files import read_record
 from harness.records import JobRecord
 from harness.report import ranked
 from harness.tracking import jobs, location
-from harness.tracking.reading import load_run_config
+from harness.tracking.reading import fetch_job
 
 # MLflow's own use of SQLAlchemy; it is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
@@ -282,7 +283,7 @@ def test_thousands_of_policies_stay_browsable(
 
 
 def test_a_limit_changes_neither_job_nor_what_is_read_back(
-    make_job: MakeJob, make_folder: MakeFolder, uri: str
+    make_job: MakeJob, make_folder: MakeFolder, uri: str, tmp_path: Path
 ) -> None:
     """The job is found under another limit and not logged again; its record has every policy."""
     record = make_job(gains=[0.001 * number for number in range(1, 31)])
@@ -290,8 +291,7 @@ def test_a_limit_changes_neither_job_nor_what_is_read_back(
     first = jobs.log_job(folder, uri=uri, experiment="tta", child_runs=3)
     assert jobs.log_job(folder, uri=uri, experiment="tta", child_runs=300) == first
     assert len(runs_of(uri)[1]) == 3
-    child = runs_of(uri)[1][0].info.run_id
-    assert load_run_config(child, uri=uri).record == record
+    assert read_record(fetch_job(first, uri=uri, folder=tmp_path / "fetched")) == record
 
 
 def test_the_note_names_the_commands_that_start_from_its_own_run(

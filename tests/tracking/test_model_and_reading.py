@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 from mlflow.models import Model
 
 from harness.errors import ModelError, TrackingError
+from harness.record_files import CONFIG, ENVIRONMENT, read_record
 from harness.records import JobRecord
 from harness.tracking import jobs, reading, ui
 from harness.tracking.children import children
@@ -153,28 +154,32 @@ def test_mlflow_loads_the_model_and_it_predicts_the_same(
     np.testing.assert_array_equal(expected, as_keras)
 
 
-def test_a_logged_job_is_read_back_exactly(make_job: MakeJob, make_folder: MakeFolder, uri: str) -> None:
+def test_a_logged_job_is_read_back_exactly(
+    make_job: MakeJob, make_folder: MakeFolder, uri: str, tmp_path: Path
+) -> None:
     """By the parent's id or a child's: configuration, environment and unrounded numbers."""
     record = make_job()
     run_id = jobs.log_job(make_folder(record), uri=uri, experiment="tta")
     client = MlflowClient(uri, registry_uri=uri)
     child = children(client, run_id, experiment_id=client.get_run(run_id).info.experiment_id)[0]
     for given in (run_id, child.info.run_id):
-        found = reading.load_run_config(given, uri=uri)
-        assert (found.run_id, found.config, found.environment) == (run_id, "seed: 0\n", "numpy==2\n")
-        assert found.record == record
-        assert found.metrics["policy_1"] == dict(record.policies[1].metrics)
+        assert reading.parent_run(given, uri=uri) == run_id
+    found = reading.fetch_job(run_id, uri=uri, folder=tmp_path / "fetched")
+    assert found == tmp_path / "fetched" / run_id
+    texts = [(found / name).read_text(encoding="utf-8") for name in (CONFIG, ENVIRONMENT)]
+    assert (texts, read_record(found)) == (["seed: 0\n", "numpy==2\n"], record)
 
 
-def test_an_unknown_run_is_one_line(uri: str) -> None:
+def test_an_unknown_run_is_one_line(uri: str, tmp_path: Path) -> None:
     """A mistyped id and a run that is no job of ours are told apart from a defect."""
     with pytest.raises(TrackingError, match="f" * 32) as caught:
-        reading.load_run_config("f" * 32, uri=uri)
+        reading.parent_run("f" * 32, uri=uri)
     assert "\n" not in str(caught.value)
     client = MlflowClient(uri, registry_uri=uri)
     foreign = client.create_run(client.create_experiment("other", artifact_location="file:///nowhere"))
     with pytest.raises(TrackingError, match="expected a job that `harness run` logged"):
-        reading.load_run_config(foreign.info.run_id, uri=uri)
+        reading.fetch_job(foreign.info.run_id, uri=uri, folder=tmp_path / "fetched")
+    assert not (tmp_path / "fetched").exists()
 
 
 def asked(link: str) -> dict[str, str]:
