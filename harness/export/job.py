@@ -12,6 +12,7 @@ from harness.config import Checkpoint, parse
 from harness.errors import ConfigError, DataError, ModelError, unknown_name
 from harness.model_source import ModelInfo, logit_digest
 from harness.models.checkpoint import Network, load_network
+from harness.models.preprocessing import PREPROCESSING
 from harness.policies.base import Aggregation, Fitted
 from harness.policies.registry import make_aggregation
 from harness.policies.restored import restored
@@ -94,6 +95,8 @@ def open_job(folder: Path) -> ExportJob:
     trust = isinstance(config.model, Checkpoint) and config.model.trust
     if info is None and isinstance(config.model, Checkpoint):
         info = job.source.obtain(None)  # type: ignore[arg-type]  # nothing is trained
+    elif info is None:
+        info = _at_its_path(record)
     if info is None:
         raise ModelError(
             f"the network of {record.name} is no longer in {config.store}: `{record.command}` trains it again "
@@ -106,6 +109,26 @@ def open_job(folder: Path) -> ExportJob:
             f"{record.model.digest[:12]}; run the job again with it"
         )
     return ExportJob(folder, record, job.dataset, info, network, learned, config.tracking.experiment)
+
+
+def _at_its_path(record: JobRecord) -> ModelInfo | None:
+    """A model that was trained for the job, where its file is still there and the job is looked at from elsewhere."""
+    model = record.model
+    if model.path is None or not Path(model.path).is_file():
+        return None
+    return ModelInfo(
+        name=model.name,
+        kind=model.kind,
+        digest=model.digest,
+        fingerprint=model.fingerprint,
+        source=model.source,
+        input_shape=model.input_shape,
+        num_classes=model.num_classes,
+        output=model.output,
+        units=model.num_classes,
+        preprocessing=PREPROCESSING["none"],
+        path=Path(model.path),
+    )
 
 
 def _read(path: Path, decode: Any) -> Any:

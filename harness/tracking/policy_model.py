@@ -1,13 +1,14 @@
 """A policy in the form of `mlflow.tensorflow`, around a SavedModel; TensorFlow is not imported, nothing is pickled."""
 
+import importlib
 import json
 import platform
+import warnings
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import mlflow.pyfunc
 import numpy as np
 import yaml
 from mlflow.models import Model, ModelSignature
@@ -61,7 +62,11 @@ def package_policy(folder: Path, *, about: Mapping[str, Any], example: np.ndarra
 
 def load(folder: Path) -> Callable[[np.ndarray], np.ndarray]:
     """The function of raw images that a folder is, as `mlflow.pyfunc` loads it."""
-    model = mlflow.pyfunc.load_model(str(folder))
+    with warnings.catch_warnings():
+        # MLflow warns of the type hints of its own modules while it imports them.
+        warnings.filterwarnings("ignore", message=".*Any type hint", category=UserWarning)
+        pyfunc = importlib.import_module("mlflow.pyfunc")
+    model = pyfunc.load_model(str(folder))
     return lambda images: np.asarray(model.predict(images))
 
 

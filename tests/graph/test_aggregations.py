@@ -175,6 +175,6 @@ def onnx_session(function: Any, signature: Any) -> Any:
 def test_what_has_no_graph_is_one_line() -> None:
     """An aggregation of another package is named, and where to look for others."""
     with pytest.raises(
-        ModelError, match="^aggregation theirs cannot be put in a graph: .*`harness list aggregations`$"
+        ModelError, match=r"^aggregation theirs cannot be put in a graph: .*`harness list aggregations`$"
     ):
         merge(type("Theirs", (), {"kind": "theirs"})(), V)

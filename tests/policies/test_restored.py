@@ -59,7 +59,7 @@ def test_negative_weights_come_back() -> None:
 )
 def test_damage_is_one_line(learned: dict[str, Any]) -> None:
     """Something missing, weights that do not sum to one, or no numbers at all."""
-    with pytest.raises(DataError, match="what augtta has learned is damaged .* run the job again"):
+    with pytest.raises(DataError, match=r"what augtta has learned is damaged .* run the job again"):
         restored(make_aggregation("augtta", {}), learned)
 
 
