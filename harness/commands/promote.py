@@ -46,7 +46,8 @@ def main(options: argparse.Namespace, overrides: list[str]) -> int:
     if found.verdict not in ("ship", ""):
         print(f"warning: the verdict on {found.name} is: {found.verdict}", file=sys.stderr)
     print(f"{options.model_name} version {version} in {public_uri(uri)}")
-    print(f"serve it: mlflow models serve -m models:/{options.model_name}/{version} --env-manager local -p 5001")
+    where = f"MLFLOW_TRACKING_URI={public_uri(uri)} " if uri != resolve_uri(None) else ""
+    print(f"serve it: {where}mlflow models serve -m models:/{options.model_name}/{version} --env-manager local -p 5001")
     return 0
 
 

@@ -58,15 +58,13 @@ def build(job: ExportJob, policy: ShippedPolicy) -> Any:
         return {"probabilities": function(images)}
 
     whole = tf.function(named, input_signature=signature, autograph=False)
-    quiet = logging.getLogger("tf2onnx")
-    level = quiet.level
-    quiet.setLevel(logging.CRITICAL)
+    logging.disable(logging.CRITICAL)  # the converter logs what is checked below, partly to the root logger
     try:
         model, _ = tf2onnx.convert.from_function(whole, input_signature=signature, opset=OPSET)
     except Exception as error:  # whatever it stumbles over
         raise ModelError(f"{policy.name} cannot be written as ONNX ({_first(error)}): {ELSEWHERE}") from error
     finally:
-        quiet.setLevel(level)
+        logging.disable(logging.NOTSET)
     _check(model, policy)
     mend(model.graph)
     return model

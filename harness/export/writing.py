@@ -1,21 +1,21 @@
 """The story of an export: the policy is put together, checked against its own numbers, written beside and renamed."""
 
+import contextlib
 import importlib
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from harness.errors import ConfigError
+from harness.errors import ConfigError, StoreError
 from harness.export import card, keras_file, onnx_file, saved_model
 from harness.export.deployable import deployable
 from harness.export.job import ExportJob, ShippedPolicy
 from harness.export.parity import Parity, Reference, reference
-from harness.files import as_store_error, make_folder
 
 SUFFIXES = {"keras": ".keras", "onnx": ".onnx"}
 """Endings that programs ask for; the other formats are folders."""
@@ -68,8 +68,8 @@ def export(job: ExportJob, policy_name: str, form: str, target: Path) -> Exporte
     """
     check_target(form, target)
     policy, expected = job.policy(policy_name), reference(job, policy_name)
-    make_folder(target.parent)
-    with as_store_error(target):
+    with _in_one_line(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name[:40]}-"))
         try:
             done = WRITERS[form](job, policy, expected, temporary / target.name)
@@ -77,6 +77,15 @@ def export(job: ExportJob, policy_name: str, form: str, target: Path) -> Exporte
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     return Exported(target, policy, *done)
+
+
+@contextlib.contextmanager
+def _in_one_line(target: Path) -> Iterator[None]:
+    """Turns what the operating system says while `target` is written into one line."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"cannot write {target}: {error.strerror or error}; --output says where") from error
 
 
 Done = tuple[Parity, dict[str, Any]]

@@ -71,7 +71,7 @@ def policy_function(
         fitted = fitted.inner
     if skips(fitted):
         steps = [graph_view(view, image_shape=image_shape, size=size) for view in views]
-        log_probs = skipping(fitted, _passes(steps, network))
+        log_probs = skipping(fitted, _passes(steps, network, image_shape))
     else:
         merged = merge(fitted, len(views))
         steps = [graph_view(views[place], image_shape=image_shape, size=size) for place in merged.places]
@@ -85,7 +85,13 @@ def policy_function(
     return run
 
 
-def _passes(steps: Sequence[Function], network: Network) -> Passes:
+def _passes(steps: Sequence[Function], network: Network, image_shape: Shape) -> Passes:
+    def told(step: Function) -> Function:
+        # The shape, again, where images were picked out in a loop or a branch: the converter to ONNX loses it there.
+        return lambda pixels: step(tf.reshape(pixels, (-1, *image_shape)))
+
+    steps = [told(step) for step in steps]
+
     def one(pixels: Any, place: Any) -> Any:
         if isinstance(place, int):
             return network.logits(steps[place](pixels))
