@@ -194,7 +194,7 @@ def _show(outcome: Outcome, *, tracking: Sequence[str]) -> None:
     work = f"models trained: {outcome.trained}, forward passes run: {outcome.computed}"
     if not outcome.trained and not outcome.computed:
         work += " (everything was there already)"
-    lines = [work, f"record: {outcome.folder}; its report: {outcome.folder / PAGE}"]
+    lines = [work, f"record: {outcome.folder}", f"report: {outcome.folder / PAGE}"]
     if outcome.run_id:
         command = f"`{public_uri(shlex.join(['harness', 'ui', *tracking]))}`" + ("" if tracking else " (or `make ui`)")
         lines.append(f"in MLflow: run {outcome.run_id}{_child_runs(outcome)}; open it with {command}")
