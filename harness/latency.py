@@ -28,7 +28,7 @@ MOST = ABOVE * 100 // (100 - PERCENTILES[-1])
 LEAST = ABOVE * 100 // (100 - PERCENTILES[0])
 DRIFT = 0.1  # the ratio in the first half of the rounds may differ from the second's by this share
 SPREAD = 2.0  # identity does the same work in every round: its p90 may be so many times its p50
-BUSY = 0.5  # cores that other programs may use
+BUSY = 0.5  # processes that may wait or run, in the mean of the last minute
 
 
 def time_queries(
@@ -107,8 +107,8 @@ def doubts(times: Mapping[str, np.ndarray], *, batch: int) -> tuple[str, ...]:
 
 
 def load_doubt(load: float) -> tuple[str, ...]:
-    """A sentence where other programs keep the machine busy; `load` is in busy cores."""
-    return (f"other programs kept {load:.1f} cores busy before the measurement",) if load > BUSY else ()
+    """A sentence where other programs keep the machine busy; `load` is the one-minute load average."""
+    return (f"the machine was busy before the measurement (load average {load:.1f})",) if load > BUSY else ()
 
 
 def _ratio(seconds: np.ndarray, of_identity: np.ndarray) -> float:

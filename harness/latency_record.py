@@ -42,7 +42,7 @@ class Latency:
     Attributes:
         measured: when, ISO 8601 in UTC.
         machine: processor and platform. device: what TensorFlow ran on, e.g. `CPU`. threads: of one operation.
-        load: other programs on the machine before the measurement, in busy cores (the one-minute load average).
+        load: the machine's one-minute load average before the measurement.
         noisy: True where the timings scatter too much, or the machine was too busy, to be relied on.
         notes: sentences for people, e.g. why it is noisy, or which policies cannot be exported.
         timings: identity among them, at each batch size.

@@ -104,7 +104,7 @@ def test_noise_is_said() -> None:
     drifting = {**steady, "hflip": np.where(np.arange(100) < 50, 0.02, 0.03)}
     assert doubts(drifting, batch=1) == ("batch 1: the ratio of hflip is 2.00 at first and 3.00 later",)
     assert load_doubt(0.2) == ()
-    assert load_doubt(1.5) == ("other programs kept 1.5 cores busy before the measurement",)
+    assert load_doubt(1.5) == ("the machine was busy before the measurement (load average 1.5)",)
 
 
 def test_garbage_is_collected_again_afterwards() -> None:
