@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from harness.combination import Combination, CombinedPolicy, combine, find_jobs, seeds_apart
+from harness.combination import Combination, CombinedPolicy, combine_each, find_jobs, seeds_apart
 from harness.compose import compose
 from harness.record_files import write_table
 from harness.records import IDENTITY
@@ -28,11 +28,7 @@ def main(options: argparse.Namespace, overrides: Sequence[str]) -> int:
     if not folders:
         groups = seeds_apart(find_jobs(Path(config.output), study=options.of_study, sweep=options.sweep))
     node, console, target = config.evaluation, Console(), Path(config.output) / "combined"
-    together = [
-        found
-        for group in groups
-        for found in combine(group, resamples=node.resamples, seed=node.seed, level=node.level)
-    ]
+    together = combine_each(groups, resamples=node.resamples, seed=node.seed, level=node.level)
     for found in together:
         for table in (found.table(), found.ledger_table()):
             write_table(target, table)
