@@ -164,16 +164,31 @@ def combine(folders: Iterable[Path], *, resamples: int, seed: int, level: float)
     Raises:
         DataError: for no jobs, two jobs of one seed, or jobs whose test images or policies differ.
     """
+    return combine_each([folders], resamples=resamples, seed=seed, level=level)
+
+
+def combine_each(groups: Iterable[Iterable[Path]], *, resamples: int, seed: int, level: float) -> list[Combination]:
+    """As `combine`, for groups whose jobs are not compared with those of another; no two results have one name.
+
+    Raises:
+        DataError: as `combine`.
+    """
+    found = [item for folders in groups for item in _by_training(folders).items()]
+    if not found:
+        raise DataError("expected finished jobs to combine, got none: name their folders, a study or a sweep")
+    names = _names([shared for shared, _ in found])
+    return [
+        _combined(name, jobs, resamples=resamples, seed=seed, level=level)
+        for name, (_, jobs) in zip(names, found, strict=True)
+    ]
+
+
+def _by_training(folders: Iterable[Path]) -> dict[Shared, list[Job]]:
     groups: dict[Shared, list[Job]] = {}
     for folder in folders:
         record = read_record(folder)
         groups.setdefault(_shared(record, folder), []).append((record, folder))
-    if not groups:
-        raise DataError("expected finished jobs to combine, got none: name their folders, a study or a sweep")
-    return [
-        _combined(name, jobs, resamples=resamples, seed=seed, level=level)
-        for name, jobs in zip(_names(list(groups)), groups.values(), strict=True)
-    ]
+    return groups
 
 
 def _shared(record: JobRecord, folder: Path) -> Shared:
@@ -194,12 +209,17 @@ def _leaves(key: str, value: Any) -> list[tuple[str, str]]:
 
 
 def _names(groups: Sequence[Shared]) -> list[str]:
-    """Data set and model of each group, and where several have the same two, the settings that tell them apart."""
-    names = []
+    """Data set and model of each group, and where several have the same two, the settings that tell them apart.
+
+    Groups that share them all (other policies, other test images) are numbered.
+    """
+    names: list[str] = []
     for group in groups:
         alike = [dict(other) for other in groups if other[:2] == group[:2]]
         differ = [f"{key}={value}" for key, value in group[2:] if any(other.get(key) != value for other in alike)]
-        names.append(re.sub(r"[^\w.=-]+", "_", "-".join([group[0][1], group[1][1], *differ])))
+        name = re.sub(r"[^\w.=-]+", "_", "-".join([group[0][1], group[1][1], *differ]))
+        earlier = groups[: len(names)].count(group)
+        names.append(f"{name}-{earlier + 1}" if earlier else name)
     return names
 
 

@@ -253,6 +253,22 @@ def test_the_command(harness: Any, write: WriteJob, monkeypatch: pytest.MonkeyPa
     assert Path("elsewhere/combined/tables/digits-net.csv").exists()
 
 
+def test_the_command_tells_trainings_apart(harness: Any, write: WriteJob) -> None:
+    """Several combinations of one data set and model have names and tables of their own; none overwrites another."""
+    flipped = {**CONFIGURATION, "augmentation": {"kind": "flip"}}
+    for seed in (0, 1):
+        write(seed)
+        write(seed, gains=(0.02,), folder=f"few-{seed}")
+        write(seed, config=flipped, folder=f"flipped-{seed}")
+    answer = harness("combine")
+    assert (answer.code, answer.err) == (0, "")
+    names = ("augmentation.kind=none", "augmentation.kind=none-2", "augmentation.kind=flip")
+    for name in names:
+        assert f"digits-net-{name}: 2 training seeds" in answer.out
+    rows = [Path(f"results/combined/tables/digits-net-{name}.csv").read_text().count("\n") for name in names]
+    assert sorted(rows) == [3, 4, 4]
+
+
 def test_the_table_fits_a_narrow_terminal(harness: Any, write: WriteJob) -> None:
     """With 80 columns the gain is still whole, and no cell is cut off."""
     write(0)

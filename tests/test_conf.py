@@ -19,6 +19,8 @@ from harness.policies.policy import Policy, required_views
 
 REQUIRED = {"image_folder": ["dataset.path=x"], "npz": ["dataset.path=x"], "checkpoint": ["model.path=x"]}
 SINGLE = [name for name in choices("tta") if not name.startswith("suite/")]
+ROOT = Path(__file__).parent.parent
+STUDIES = sorted(file.parent.name for file in (ROOT / "experiments").glob("*/config.yaml"))
 SUITES = [name for name in choices("tta") if name.startswith("suite/")]
 PEERS = {
     "hflip": 2, "vflip": 2, "flips": 4, "d4": 8, "five_crop": 5, "ten_crop": 10, "multiscale": 3,
@@ -212,6 +214,19 @@ def test_a_study_is_a_configuration_in_its_folder(tmp_path: Path) -> None:
     assert (config.dataset.kind, list(config.tta), config.seed, config.study) == ("digits", ["d4"], 7, "first")
     assert compose(["study=first", "seed=9"]).seed == 9
     assert list(compose(["study=first", "tta=hflip"]).tta) == ["hflip"]
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_study_composes(study: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each folder of `experiments` is a study that composes under its name, asks its question, and is told about."""
+    monkeypatch.chdir(ROOT)
+    required = {"folder": ["dataset.path=x"]}
+    config = compose([f"study={study}", *required.get(study, [])])
+    assert config.study == study
+    assert config.question != compose([]).question
+    assert len(policies(config)[0]) > 1
+    assert f"study={study}" in (ROOT / "experiments" / study / "README.md").read_text(encoding="utf-8")
+    assert f"]({study}/README.md)" in (ROOT / "experiments" / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_label_needs_no_folder() -> None:

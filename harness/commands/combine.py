@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from harness.combination import Combination, CombinedPolicy, combine, find_jobs, seeds_apart
+from harness.combination import Combination, CombinedPolicy, combine_each, find_jobs, seeds_apart
 from harness.compose import compose
 from harness.json_output import print_json
 from harness.record_files import TABLES, write_table
@@ -30,11 +30,7 @@ def main(options: argparse.Namespace, overrides: Sequence[str]) -> int:
     if not folders:
         groups = seeds_apart(find_jobs(Path(config.output), study=options.of_study, sweep=options.sweep))
     node, console, target = config.evaluation, Console(), Path(config.output) / "combined"
-    together = [
-        found
-        for group in groups
-        for found in combine(group, resamples=node.resamples, seed=node.seed, level=node.level)
-    ]
+    together = combine_each(groups, resamples=node.resamples, seed=node.seed, level=node.level)
     for found in together:
         for table in (found.table(), found.ledger_table()):
             write_table(target, table)
