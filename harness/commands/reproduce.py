@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pydantic
-from rich.console import Console
 
 from harness import __version__
 from harness.compose import compose
@@ -28,6 +27,7 @@ from harness.reproduction_facts import facts
 from harness.reproduction_numbers import choices, predictions, table_numbers
 from harness.reproduction_report import Reproduction, as_json, markdown, plain, text_lines
 from harness.runner import run
+from harness.terminal import progress_console
 from harness.tracking.location import public_uri, read_marker, resolve_uri
 
 
@@ -149,7 +149,7 @@ def _reproduce(
 ) -> tuple[Reproduction, Path]:
     """The verdict, and the second run's folder."""
     before = first.findings.record
-    outcome = run(config, console=Console(stderr=True), command=command)
+    outcome = run(config, console=progress_console(), command=command)
     second = Findings(outcome.record, table_numbers(outcome.folder), predictions(outcome.folder))
     why = facts(
         before,
