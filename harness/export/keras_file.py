@@ -76,25 +76,27 @@ def _check(job: ExportJob, policy: ShippedPolicy) -> None:
         )
     if job.network.model is None:
         raise ModelError(f"the network of {job.record.name} is a SavedModel, not Keras layers: {ELSEWHERE}")
-    foreign = sorted(set(_foreign(json.loads(job.network.model.to_json()))))
-    if foreign:
+    others = sorted(set(foreign(json.loads(job.network.model.to_json()))))
+    if others:
         raise ModelError(
-            f"the network of {job.record.name} holds code of its own ({', '.join(foreign)}), which another process "
+            f"the network of {job.record.name} holds code of its own ({', '.join(others)}), which another process "
             f"would not load: {ELSEWHERE}"
         )
 
 
-def _foreign(config: Any) -> Iterator[str]:
-    """Names of what a model's config holds beside Keras' own classes; a Lambda layer is code too."""
+def foreign(config: Any) -> Iterator[str]:
+    """Names of what a model's config holds beside Keras' own classes: layers of others, functions, Lambda layers."""
     if isinstance(config, list):
         for item in config:
-            yield from _foreign(item)
+            yield from foreign(item)
     if not isinstance(config, dict):
         return
     name = config.get("class_name")
     # Keras writes no module for a class that was registered by its user.
     module = str(config.get("module") or ("keras" if config.get("registered_name") in (None, name) else ""))
-    if name and (module.split(".")[0] not in ("keras", "builtins") or name == "Lambda"):
+    if name in ("function", "__lambda__"):
+        yield config["config"] if isinstance(config.get("config"), str) else str(name)
+    elif name and (module.split(".")[0] not in ("keras", "builtins") or name == "Lambda"):
         yield str(name)
     for item in config.values():
-        yield from _foreign(item)
+        yield from foreign(item)

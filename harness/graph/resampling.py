@@ -2,8 +2,7 @@
 
 A map without rotation or shear moves rows and columns apart from each other: two sums of few terms, whose indices and
 weights are a few numbers a row and a column. Any other map is computed in the graph, from its six numbers, in the same
-double precision as in NumPy: at 224 pixels its indices and weights would be 1.6 MB in every file, and take a
-millisecond to make.
+double precision as in NumPy: at 224 pixels its indices and weights would be 1.6 MB in every file.
 
 All sums are added term by term, image by image: neither the batch nor the engine decides a bit (where the processor
 does not fuse the multiplication with the addition).

@@ -23,14 +23,13 @@ EXAMPLE = "input_example.json"
 REQUEST = "serving_input_example.json"
 
 
-def package_policy(folder: Path, *, about: Mapping[str, Any], example: np.ndarray, model_id: str | None = None) -> None:
+def package_policy(folder: Path, *, about: Mapping[str, Any], example: np.ndarray) -> None:
     """Writes what makes a folder with a SavedModel an MLflow model: signature, example, requirements, flavours.
 
     Args:
         folder: holds the SavedModel as `SAVED_MODEL`.
         about: the model's metadata, with `input`, `output` and more.
         example: images `[n, h, w, channels]` uint8.
-        model_id: MLflow's id of the logged model, where it is one.
     """
     wanted = [f"mlflow=={metadata.version('mlflow')}", f"numpy=={metadata.version('numpy')}", *requirements()]
     (folder / "requirements.txt").write_text("\n".join(wanted) + "\n", encoding="utf-8")
@@ -42,7 +41,6 @@ def package_policy(folder: Path, *, about: Mapping[str, Any], example: np.ndarra
     description = Model(
         signature=_signature(about),
         metadata=dict(about),
-        model_id=model_id,
         saved_input_example_info={
             "artifact_path": EXAMPLE,
             "serving_input_path": REQUEST,

@@ -16,6 +16,7 @@ from harness.backend import keras, tf
 from harness.errors import ConfigError, DataError, HarnessError, ModelError
 from harness.export.deployable import deployable
 from harness.export.job import ExportJob, open_job
+from harness.export.keras_file import foreign
 from harness.export.parity import TOLERANCE, Parity, reference
 from harness.export.writing import WRITERS, check_target, export
 
@@ -204,6 +205,15 @@ def test_other_data_or_another_network_are_one_line(copied: Path, data: Path, tm
     (copied / "config.yaml").write_text(yaml.safe_dump(config))
     with pytest.raises(DataError, match=r"the test images of .* are not those that .* was judged on"):
         open_job(copied)
+    config["dataset"]["path"] = str(data / "tiny.npz")
+    (copied / "config.yaml").write_text(yaml.safe_dump(config))
+    record = json.loads((copied / "record.json").read_text())
+    record["model"]["digest"] = "ab" * 32
+    (copied / "record.json").write_text(json.dumps(record))
+    with pytest.raises(
+        ModelError, match=r"is not the network of .*: its digest is \w{12}, the job's abababababab; run"
+    ):
+        open_job(copied)
 
 
 def test_a_job_whose_files_are_gone_is_one_line(copied: Path, tmp_path: Path) -> None:
@@ -212,16 +222,64 @@ def test_a_job_whose_files_are_gone_is_one_line(copied: Path, tmp_path: Path) ->
     (copied / "predictions.parquet").unlink()
     with pytest.raises(DataError, match=r"predictions.parquet is missing or damaged .* run the job again$"):
         export(job, "hflip", "savedmodel", tmp_path / "model")
-    record = json.loads((copied / "record.json").read_text())
-    record["model"]["path"] = None
-    (copied / "record.json").write_text(json.dumps(record))
     config = yaml.safe_load((copied / "config.yaml").read_text())
     (copied / "config.yaml").write_text(yaml.safe_dump({**config, "store": str(tmp_path / "empty")}))
+    record = json.loads((copied / "record.json").read_text())
+    assert open_job(copied).network.digest == job.network.digest  # at the path that the record names
+    record["model"]["path"] = None
+    (copied / "record.json").write_text(json.dumps(record))
     with pytest.raises(ModelError, match=r"is no longer in .*: `harness run .*` trains it again"):
         open_job(copied)
     (copied / "fitted.json").unlink()
     with pytest.raises(DataError, match=r"fitted.json is missing or damaged"):
         open_job(copied)
+
+
+@keras.saving.register_keras_serializable(package="theirs")
+class Doubling(keras.layers.Layer):  # type: ignore[misc]
+    """A layer that is no part of Keras."""
+
+    def call(self, inputs: Any) -> Any:
+        """Twice the inputs."""
+        return 2 * inputs
+
+
+@keras.saving.register_keras_serializable(package="theirs")
+def soft(values: Any) -> Any:
+    """An activation that is no part of Keras."""
+    return keras.ops.tanh(values)
+
+
+@pytest.mark.parametrize(
+    ("layer", "names"),
+    [
+        (lambda: keras.layers.Dense(3, activation="relu"), []),
+        (Doubling, ["Doubling"]),
+        (lambda: keras.layers.Dense(3, activation=soft), ["theirs>soft"]),
+        (lambda: keras.layers.Lambda(lambda values: values), ["Lambda"]),
+    ],
+)
+def test_code_of_others_is_found_in_a_network(layer: Callable[[], Any], names: list[str]) -> None:
+    """Such a network would not load elsewhere, however deep the code lies."""
+    inner = keras.Sequential([keras.Input((4,)), layer()])
+    outer = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(4), inner])
+    assert [name for name in foreign(json.loads(outer.to_json())) if name != "__lambda__"] == names
+
+
+def test_the_command_says_what_it_wrote(harness: Callable[..., Any], job_folder: Path, tmp_path: Path) -> None:
+    """Where, the policy's numbers, the parity; a mistake is one line and exit code 2."""
+    answer = harness("export", str(job_folder), "--policy", "hflip", "--format", "savedmodel", "--output", "new/model")
+    assert answer.code == 0, answer.err
+    first, second, third = answer.out.splitlines()
+    assert first.startswith("new/model  ") and first.endswith(" MB")
+    assert second.startswith("  hflip: accuracy ") and second.endswith(", 2 passes an image")
+    assert third.startswith("  on 75 test images within ")
+    again = harness("export", str(job_folder), "--policy", "hflip", "--format", "savedmodel", "--output", "new/model")
+    assert (again.code, again.error) == (2, "error: new/model exists already: remove it, or give another --output")
+    (tmp_path / "file").write_text("")
+    below = harness("export", str(job_folder), "--policy", "hflip", "--format", "mlflow", "--output", "file/model")
+    assert below.code == 2
+    assert "cannot write file/model: " in below.error
 
 
 def test_a_saved_model_is_shipped_too(data: Path, run_job: RunJob, tmp_path: Path, stranger: Stranger) -> None:
