@@ -161,9 +161,9 @@ def main(results: Path) -> None:
     print(pd.DataFrame([paired(accuracy, name) for name in names]).to_string(index=False), end="\n\n")
     differences, detected = redraws(accuracy)
     low, high = np.quantile(differences, [0.025, 0.975])
-    print(
-        f"other divisions into arms: {low:+.2f} to {high:+.2f} in 95 of 100, p < 0.05 in {100 * detected:.0f} of 100\n"
-    )
+    print(f"other divisions into arms: {low:+.2f} to {high:+.2f} in 95 of 100, p < 0.05 in {100 * detected:.0f} of 100")
+    found = ", ".join(f"{n} an arm in {100 * power(accuracy, n):.0f} of 100" for n in (10, 20, 30))
+    print(f"the paired gain would be found by {found}\n")
     print(curve(accuracy, expected).round(3).to_string(index=False), end="\n\n")
     more = (accuracy["tutorial_limit"] - accuracy["tutorial"]).to_numpy()
     print(f"two exact passes over seven drawn: {more.mean():+.2f} points, p {stats.ttest_1samp(more, 0).pvalue:.1g}")
