@@ -10,7 +10,7 @@ from harness.charts.files import as_svg, javascript
 from harness.charts.models import draw_models
 from harness.charts.picture import Picture
 from harness.charts.price import ACCURACY, NLL
-from harness.combination import Combination, combine, seeds_apart
+from harness.combination import Combination, combine_each, seeds_apart
 from harness.errors import DataError
 from harness.page import words
 from harness.page.page import Figure, Overview, render, section
@@ -113,10 +113,9 @@ def _combinations(jobs: Sequence[JobFiles]) -> list[Combination]:
         return []
     # Jobs that differ in their corruptions too are of one group; the first of each seed speaks for it.
     firsts = [list({seeds[folder]: folder for folder in reversed(group)}.values()) for group in groups]
+    several = [group for group in firsts if len(group) > 1]
     level = jobs[0].record.level
-    return [
-        one for group in firsts if len(group) > 1 for one in combine(group, resamples=RESAMPLES, seed=SEED, level=level)
-    ]
+    return combine_each(several, resamples=RESAMPLES, seed=SEED, level=level) if several else []
 
 
 def _seeds_title(found: Combination) -> str:

@@ -36,7 +36,7 @@ NAMES = {
 }
 """Fields of a specification as the configuration calls them."""
 
-HINT = "dataset.seed, validation_fraction, limit_test, or the data themselves"
+HINT = "dataset.seed, validation_fraction, train_fraction, limit_test, or the data themselves"
 
 
 @dataclass(frozen=True)

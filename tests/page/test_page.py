@@ -225,6 +225,19 @@ def test_several_jobs_have_an_overview(make_job: MakeJob, make_folder: MakeFolde
     assert len(keys) == len(set(keys))
 
 
+def test_ways_to_train_are_told_apart(make_job: MakeJob, make_folder: MakeFolder, tmp_path: Path) -> None:
+    """Seeds together for each way to train one network on one data set: the titles say which is which."""
+    folders = [
+        make_folder(make_job(seed=seed, job_id=f"{i}{seed}" * 32), f"{i}{seed}") for i in (1, 2) for seed in (0, 1)
+    ]
+    for folder in folders[2:]:
+        file = folder / "config.yaml"
+        file.write_text(file.read_text().replace("train_fraction: 1.0", "train_fraction: 0.2"))
+    found = Reader(jobs_page([read_job(folder) for folder in folders], cache=tmp_path))
+    for share in ("1.0", "0.2"):
+        assert f"dataset.train_fraction={share}: 2 training seeds (0, 1) × 200 images" in found.text
+
+
 def test_several_models_with_latencies_are_compared(make_job: MakeJob, make_folder: MakeFolder, tmp_path: Path) -> None:
     """On one data set, with what was measured of each."""
     big = {**LATENCY, "timings": [{**LATENCY["timings"][0], "milliseconds": {"p50": 6.0}}]}
