@@ -81,7 +81,7 @@ def _columns(records: Sequence[JobRecord]) -> dict[str, list[Cell]]:
         facts: tuple[Cell, ...] = (
             record.name,
             record.dataset.name,
-            str(record.params.get("model", record.model.name)),
+            record.model_name,
             record.seed,
             record.study or "",
             record.dataset.splits["test"].count,

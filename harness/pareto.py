@@ -1,7 +1,5 @@
 """Which policies are worth a look: those that no cheaper one equals."""
 
-import math
-
 import numpy as np
 
 from harness.records import IDENTITY, JobRecord
@@ -32,7 +30,7 @@ def worth_pricing(record: JobRecord) -> tuple[str, ...]:
     cost = np.array([policy.passes for policy in record.policies])
     found = {IDENTITY, record.recommendation.policy}
     for name, sign in SCORES.items():
-        score = np.array([sign * policy.metrics.get(name, math.nan) for policy in record.policies])
+        score = np.array([sign * policy.metric(name) for policy in record.policies])
         known = np.flatnonzero(np.isfinite(score))
         found |= {record.policies[known[place]].name for place in pareto_front(cost[known], score[known])}
     ordered = sorted(record.policies, key=lambda policy: (policy.name != IDENTITY, policy.passes))

@@ -3,6 +3,7 @@
 N examples, C classes, H height, W width.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -37,6 +38,10 @@ class PolicyRecord:
     metrics: Mapping[str, float]
     temperature: float | None = None
     verdict: str = ""
+
+    def metric(self, name: str) -> float:
+        """A metric by its full name, NaN where the policy has no such number."""
+        return self.metrics.get(name, math.nan)
 
 
 @dataclass(frozen=True)
@@ -155,6 +160,11 @@ class JobRecord:
         if found is None:
             raise KeyError(name)
         return found
+
+    @property
+    def model_name(self) -> str:
+        """The model as leaderboards name it: the same for all seeds and data sets."""
+        return str(self.params.get("model", self.model.name))
 
     @property
     def highlighted(self) -> PolicyRecord | None:

@@ -45,7 +45,7 @@ def ranked(record: JobRecord) -> list[PolicyRecord]:
     """The policies by calibrated NLL on test, lowest first; ties and missing numbers by name, last."""
 
     def key(policy: PolicyRecord) -> tuple[float, str]:
-        nll = policy.metrics.get("test/nll_calibrated", math.nan)
+        nll = policy.metric("test/nll_calibrated")
         return (math.inf if math.isnan(nll) else nll, policy.name)
 
     return sorted(record.policies, key=key)
@@ -75,13 +75,13 @@ def gain_text(policy: PolicyRecord) -> str:
     """Accuracy gain in points with its interval, e.g. `+1.30 [+0.60, +2.00]`; `reference` for identity."""
     if policy.name == IDENTITY:
         return "reference"
-    value, lower, upper = (_metric(policy, f"gain/accuracy{end}") for end in ("", "_lower", "_upper"))
+    value, lower, upper = (policy.metric(f"gain/accuracy{end}") for end in ("", "_lower", "_upper"))
     return f"{points(value)} [{points(lower)}, {points(upper)}]"
 
 
 def corrected_text(policy: PolicyRecord) -> str:
     """Corrected and corrupted examples, e.g. `+31/-12`; empty for identity."""
-    corrected, corrupted = _metric(policy, "gain/corrected"), _metric(policy, "gain/corrupted")
+    corrected, corrupted = policy.metric("gain/corrected"), policy.metric("gain/corrupted")
     if policy.name == IDENTITY or math.isnan(corrected + corrupted):
         return ""
     return f"+{corrected:.0f}/-{corrupted:.0f}"
@@ -89,7 +89,7 @@ def corrected_text(policy: PolicyRecord) -> str:
 
 def p_text(policy: PolicyRecord) -> str:
     """Holm-adjusted p value; below 0.001 only that is said; empty for identity."""
-    value = _metric(policy, "gain/p_value_adjusted")
+    value = policy.metric("gain/p_value_adjusted")
     if policy.name == IDENTITY or math.isnan(value):
         return ""
     return "<0.001" if value < 0.001 else f"{value:.3f}"
@@ -98,6 +98,11 @@ def p_text(policy: PolicyRecord) -> str:
 def passes_text(policy: PolicyRecord) -> str:
     """Forward passes per image: a whole number, or the mean with two decimals where images differ."""
     return f"{policy.passes:.0f}" if policy.passes == round(policy.passes) else f"{policy.passes:.2f}"
+
+
+def price_text(policy: PolicyRecord) -> str:
+    """Forward passes per image with their noun, e.g. `5 passes`."""
+    return f"{passes_text(policy)} {'pass' if policy.passes == 1 else 'passes'}"
 
 
 def verdict_text(policy: PolicyRecord) -> str:
@@ -116,24 +121,23 @@ def recommendation_headline(record: JobRecord) -> str:
 def recommendation_numbers(record: JobRecord) -> str:
     """The chosen policy's numbers on test in one line."""
     policies = dict.fromkeys((IDENTITY, record.recommendation.policy))
-    accuracy = " → ".join(percent(_metric(record.policy(name), "test/accuracy")) for name in policies)
+    accuracy = " → ".join(percent(record.policy(name).metric("test/accuracy")) for name in policies)
     chosen = record.policy(record.recommendation.policy)
-    price = f"{passes_text(chosen)} {'pass' if chosen.passes == 1 else 'passes'} per image"
-    return f"{' → '.join(policies)}: test accuracy {accuracy} %, {price}"
+    return f"{' → '.join(policies)}: test accuracy {accuracy} %, {price_text(chosen)} per image"
 
 
 def corruption_numbers(record: JobRecord) -> list[str]:
     """The chosen policy and identity on corrupted copies of test, where there are any, in one line."""
     chosen, identity = record.policy(record.recommendation.policy), record.policy(IDENTITY)
-    mean = _metric(identity, "corruptions/mean_accuracy")
+    mean = identity.metric("corruptions/mean_accuracy")
     if math.isnan(mean):
         return []
-    best = max(record.policies, key=lambda policy: _metric(policy, "corruptions/mean_gain"))
+    best = max(record.policies, key=lambda policy: policy.metric("corruptions/mean_gain"))
     copies = sum("@" in name for name in record.dataset.splits)
     return [
         f"on {copies} corrupted copies of test: identity {percent(mean)} % in the mean, {chosen.name} "
-        f"{points(_metric(chosen, 'corruptions/mean_gain'))} points, most gains {best.name} "
-        f"{points(_metric(best, 'corruptions/mean_gain'))} (tables/corruptions*.csv)"
+        f"{points(chosen.metric('corruptions/mean_gain'))} points, most gains {best.name} "
+        f"{points(best.metric('corruptions/mean_gain'))} (tables/corruptions*.csv)"
     ]
 
 
@@ -275,10 +279,6 @@ def _first(warnings: Sequence[str]) -> list[str]:
     return [*warnings[:WARNINGS], *more]
 
 
-def _metric(policy: PolicyRecord, name: str) -> float:
-    return policy.metrics.get(name, math.nan)
-
-
 def _marks(console: Console) -> tuple[str, str]:
     return ("★", "○") if console.encoding.lower().startswith("utf") else ("*", "o")
 
@@ -290,17 +290,17 @@ def _mark(name: str, *, record: JobRecord, chosen: str, reference: str) -> str:
 def _columns(record: JobRecord) -> Sequence[Column]:
     """Columns in the order of reading; `min_width` drops the less telling ones on narrow terminals."""
     has_top5 = any("test/top5_accuracy" in policy.metrics for policy in record.policies)
-    top5 = [Column("top-5 %", lambda policy: percent(_metric(policy, "test/top5_accuracy")), 132)] if has_top5 else []
+    top5 = [Column("top-5 %", lambda policy: percent(policy.metric("test/top5_accuracy")), 132)] if has_top5 else []
     return [
         Column("passes", passes_text),
-        Column("accuracy %", lambda policy: percent(_metric(policy, "test/accuracy"))),
+        Column("accuracy %", lambda policy: percent(policy.metric("test/accuracy"))),
         *top5,
         Column(f"gain, points [{record.level:.0%}]", gain_text, 70),
         Column("corrected/\ncorrupted", corrected_text, 100),
         Column("p adj.,\naccuracy", p_text, 96),
-        Column("NLL cal.", lambda policy: f"{_metric(policy, 'test/nll_calibrated'):.4f}", 80),
-        Column("optimism", lambda policy: f"{_metric(policy, 'optimism/nll_calibrated'):+.4f}", 124),
-        Column("ECE %", lambda policy: percent(_metric(policy, "test/ece")), 140),
+        Column("NLL cal.", lambda policy: f"{policy.metric('test/nll_calibrated'):.4f}", 80),
+        Column("optimism", lambda policy: f"{policy.metric('optimism/nll_calibrated'):+.4f}", 124),
+        Column("ECE %", lambda policy: percent(policy.metric("test/ece")), 140),
         Column("verdict", verdict_text, VERDICT_WIDTH),
     ]
 
@@ -329,13 +329,13 @@ def _markdown_table(record: JobRecord, policies: Sequence[PolicyRecord]) -> str:
             _mark(policy.name, record=record, chosen="★", reference="○"),
             policy.name.replace("|", "\\|"),
             passes_text(policy),
-            percent(_metric(policy, "test/accuracy")),
+            percent(policy.metric("test/accuracy")),
             gain_text(policy),
             corrected_text(policy),
             p_text(policy).replace("<", "&lt;"),
-            f"{_metric(policy, 'test/nll_calibrated'):.4f}",
-            f"{_metric(policy, 'optimism/nll_calibrated'):+.4f}",
-            percent(_metric(policy, "test/ece")),
+            f"{policy.metric('test/nll_calibrated'):.4f}",
+            f"{policy.metric('optimism/nll_calibrated'):+.4f}",
+            percent(policy.metric("test/ece")),
             verdict_text(policy),
         ]
         lines.append("| " + " | ".join(cells) + " |")

@@ -17,7 +17,7 @@ STEP, ROW = 11, 12  # pixels of a job within a policy's row, and between rows
 
 def group_name(record: JobRecord) -> str:
     """Data set and model, which jobs of several seeds share."""
-    return f"{record.dataset.name} · {record.params.get('model', record.model.name)}"
+    return f"{record.dataset.name} · {record.model_name}"
 
 
 def shared_policies(records: Sequence[JobRecord]) -> list[str]:
@@ -25,7 +25,7 @@ def shared_policies(records: Sequence[JobRecord]) -> list[str]:
     gains: dict[str, list[float]] = {}
     for record in records:
         for policy in record.policies:
-            value = policy.metrics.get("gain/accuracy", math.nan)
+            value = policy.metric("gain/accuracy")
             if policy.name != IDENTITY and math.isfinite(value):
                 gains.setdefault(policy.name, []).append(value)
     several = {name: found for name, found in gains.items() if len(found) > 1}

@@ -97,7 +97,7 @@ def _with_gain(record: JobRecord) -> list[PolicyRecord]:
 
 def interval_row(policy: PolicyRecord) -> Row:
     """The numbers of a policy's row, in points, and how they are told."""
-    gain, lower, upper = (100 * policy.metrics.get(f"gain/accuracy{end}", math.nan) for end in ("", "_lower", "_upper"))
+    gain, lower, upper = (100 * policy.metric(f"gain/accuracy{end}") for end in ("", "_lower", "_upper"))
     p_value = policy.metrics.get("gain/p_value_adjusted", 1.0)
     sign = OPEN if not p_value < SIGNIFICANCE else BETTER if gain > 0 else WORSE
     numbers = {"gain": gain, "lower": lower, "upper": upper}

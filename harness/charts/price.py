@@ -70,14 +70,13 @@ def points(record: JobRecord, latency: Latency | None, score: Score) -> list[Poi
     """The policies that have a score and a price: p50 of a query at the smallest batch, or passes per image."""
     found = []
     for policy in record.policies:
-        value, price = policy.metrics.get(score.metric, math.nan), policy.passes
+        value, price = policy.metric(score.metric), policy.passes
         if latency is not None:
             timing = latency.of(policy.name, latency.batches[0])
             price = timing.milliseconds["p50"] if timing and "p50" in timing.milliseconds else math.nan
         if math.isfinite(value) and math.isfinite(price) and price > 0:
             chosen = policy.name == record.recommendation.policy
-            model = str(record.params.get("model", record.model.name))
-            found.append(Point(model, policy.name, price, score.factor * value, chosen))
+            found.append(Point(record.model_name, policy.name, price, score.factor * value, chosen))
     return found
 
 

@@ -17,7 +17,7 @@ from harness.page.page import Figure, Overview, render, section
 from harness.page.pictures import pictures
 from harness.page.reading import JobFiles
 from harness.records import IDENTITY, JobRecord
-from harness.report import gain_text, passes_text, percent, points
+from harness.report import gain_text, percent, points, price_text
 
 SEED_ROWS = 12
 RESAMPLES, SEED = 2000, 0  # of the bootstrap of images, which only a single seed would need
@@ -70,7 +70,7 @@ def _row(job: JobFiles) -> words.Row:
     policy = record.policy(record.recommendation.policy)
     accuracy, gain = policy.metrics.get("test/accuracy", 0.0), policy.metrics.get("gain/accuracy", 0.0)
     ratio = words.latency_ratio(policy, job.latency)
-    price = f"{passes_text(policy)} {'pass' if policy.passes == 1 else 'passes'}" + (f", {ratio}" if ratio else "")
+    price = price_text(policy) + (f", {ratio}" if ratio else "")
     cells = (
         words.Cell(policy.name, policy.name),
         words.Cell("–" if policy.name == IDENTITY else gain_text(policy), gain),
@@ -91,7 +91,7 @@ def _models(jobs: Sequence[JobFiles]) -> tuple[list[Picture], list[str]]:
     notes: list[str] = []
     for (name, digest), group in groupby(sorted(jobs, key=data), key=data):
         found = [(job.record, job.latency) for job in group]
-        if len({record.params.get("model", record.model.name) for record, _ in found}) < 2:
+        if len({record.model_name for record, _ in found}) < 2:
             continue
         of_data = [one for one in (draw_models(found, ACCURACY), draw_models(found, NLL)) if one is not None]
         drawn += [replace(one, name=f"{one.name}-{digest[:8]}") for one in of_data]

@@ -14,6 +14,7 @@ from harness.report import (
     passes_text,
     percent,
     points,
+    price_text,
     ranked,
     recommendation_headline,
     shown,
@@ -75,7 +76,7 @@ def answer(record: JobRecord, latency: Latency | None) -> str:
     headline = recommendation_headline(record)
     policy = record.policy(record.recommendation.policy)
     if policy.name == IDENTITY:
-        accuracy = percent(_metric(policy, "test/accuracy"))
+        accuracy = percent(policy.metric("test/accuracy"))
         return f"{headline}: ship the plain model, {accuracy} % accuracy for 1 pass per image"
     gain = f"{gain_text(policy)} points of accuracy on test for {cost_text(policy.passes)}"
     ratio = latency_ratio(policy, latency)
@@ -87,7 +88,7 @@ def lead(record: JobRecord) -> str:
     following = record.highlighted
     if record.recommendation.policy != IDENTITY or following is None:
         return record.recommendation.reason
-    price = f"{passes_text(following)} passes"
+    price = price_text(following)
     return f"The next on validation is {following.name}: {gain_text(following)} points on test for {price}."
 
 
@@ -106,16 +107,16 @@ def cards(record: JobRecord, latency: Latency | None) -> list[Card]:
 
 
 def _card(policy: PolicyRecord, record: JobRecord, latency: Latency | None) -> Card:
-    level, nll = f"{record.level:.0%}", _metric(policy, "test/nll_calibrated")
+    level, nll = f"{record.level:.0%}", policy.metric("test/nll_calibrated")
     chosen = policy.name == record.recommendation.policy
     facts = (
         (f"gain, points [{level}]", gain_text(policy)),
-        ("accuracy", f"{percent(_metric(policy, 'test/accuracy'))} %"),
+        ("accuracy", f"{percent(policy.metric('test/accuracy'))} %"),
         ("adjusted p, accuracy", p_text(policy)),
         ("corrected / corrupted", corrected_text(policy)),
         ("calibrated NLL", f"{nll:.4f}" if math.isfinite(nll) else ""),
         (f"NLL gain [{level}]", _nll_gain(policy)),
-        ("price", f"{passes_text(policy)} {'pass' if policy.passes == 1 else 'passes'} per image"),
+        ("price", f"{price_text(policy)} per image"),
         *_latency_facts(policy, latency),
     )
     remarks = (f"chosen on validation; judged alone: {record.recommendation.verdict}",) if chosen else ()
@@ -123,7 +124,7 @@ def _card(policy: PolicyRecord, record: JobRecord, latency: Latency | None) -> C
 
 
 def _nll_gain(policy: PolicyRecord) -> str:
-    value, lower, upper = (_metric(policy, f"gain/nll_calibrated{end}") for end in ("", "_lower", "_upper"))
+    value, lower, upper = (policy.metric(f"gain/nll_calibrated{end}") for end in ("", "_lower", "_upper"))
     return f"{value:+.4f} [{lower:+.4f}, {upper:+.4f}]" if math.isfinite(value + lower + upper) else ""
 
 
@@ -161,21 +162,20 @@ def table_rows(record: JobRecord, latency: Latency | None) -> list[Row]:
 
 def _row(policy: PolicyRecord, record: JobRecord, latency: Latency | None, *, timed: bool) -> Row:
     def number(name: str, text: str) -> Cell:
-        value = _metric(policy, name)
+        value = policy.metric(name)
         return Cell(text if math.isfinite(value) else "–", value if math.isfinite(value) else "")
 
     ratio = latency_ratio(policy, latency)
-    metrics = policy.metrics
     cells = [
         Cell(passes_text(policy), policy.passes),
         *([Cell(ratio or "–", float(ratio.split()[0]) if ratio else "")] if timed else []),
-        number("test/accuracy", percent(_metric(policy, "test/accuracy"))),
+        number("test/accuracy", percent(policy.metric("test/accuracy"))),
         Cell(gain_text(policy), 0.0) if policy.name == IDENTITY else number("gain/accuracy", gain_text(policy)),
         number("gain/corrected", corrected_text(policy)),
         number("gain/p_value_adjusted", p_text(policy)),
-        number("test/nll_calibrated", f"{metrics.get('test/nll_calibrated', math.nan):.4f}"),
-        number("optimism/nll_calibrated", f"{metrics.get('optimism/nll_calibrated', math.nan):+.4f}"),
-        number("test/ece", percent(_metric(policy, "test/ece"))),
+        number("test/nll_calibrated", f"{policy.metric('test/nll_calibrated'):.4f}"),
+        number("optimism/nll_calibrated", f"{policy.metric('optimism/nll_calibrated'):+.4f}"),
+        number("test/ece", percent(policy.metric("test/ece"))),
     ]
     return Row(policy.name, policy.name == record.recommendation.policy, verdict(policy.verdict), tuple(cells))
 
@@ -230,7 +230,7 @@ def corruption_rows(table: Sequence[Mapping[str, Any]], record: JobRecord) -> li
 
 def short_name(record: JobRecord) -> str:
     """Data set, model and seed in a line."""
-    return f"{record.dataset.name} · {record.params.get('model', record.model.name)} · seed {record.seed}"
+    return f"{record.dataset.name} · {record.model_name} · seed {record.seed}"
 
 
 def overview_answer(records: Sequence[JobRecord]) -> str:
@@ -242,7 +242,3 @@ def overview_answer(records: Sequence[JobRecord]) -> str:
     often = max(counts, key=lambda name: (counts[name], name))
     most = f", most often {often} ({counts[often]} ×)" if len(counts) > 1 else f": {often}"
     return f"In {len(ships)} of {len(records)} jobs a policy is worth shipping{most}"
-
-
-def _metric(policy: PolicyRecord, name: str) -> float:
-    return policy.metrics.get(name, math.nan)
