@@ -163,7 +163,7 @@ class JobRecord:
 
     @property
     def model_name(self) -> str:
-        """The model as leaderboards name it: the same for all seeds and data sets."""
+        """The model's name on leaderboards, the same for all seeds and data sets."""
         return str(self.params.get("model", self.model.name))
 
     @property

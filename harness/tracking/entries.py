@@ -62,12 +62,12 @@ def job_metrics(record: JobRecord) -> list[Metric]:
         for epoch, value in enumerate(values, start=1)
         if math.isfinite(value)
     ]
-    return [*_metrics(numbers, record.finished), *curves]
+    return [*metrics(numbers, record.finished), *curves]
 
 
 def policy_metrics(record: JobRecord, policy: PolicyRecord) -> list[Metric]:
     """A child run's metrics."""
-    return _metrics(policy.metrics, record.finished)
+    return metrics(policy.metrics, record.finished)
 
 
 def dataset_inputs(record: JobRecord, splits: Iterable[str]) -> list[DatasetInput]:
@@ -143,7 +143,7 @@ def _shortened(text: str) -> str:
     return text if len(text) <= PARAM_LENGTH else text[: PARAM_LENGTH - 2] + " …"
 
 
-def _metrics(values: Mapping[str, float], timestamp: str) -> list[Metric]:
+def metrics(values: Mapping[str, float], timestamp: str) -> list[Metric]:
     """Finite numbers only: an infinity ruins every chart of MLflow's."""
     moment = milliseconds(timestamp)
     return [Metric(name, rounded(value), moment, 0) for name, value in values.items() if math.isfinite(value)]

@@ -1,18 +1,16 @@
 """A measurement of latency told to MLflow: numbers on the policies' runs, the file on the job's."""
 
 from collections.abc import Iterable
-from datetime import datetime
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric
 
 from harness.latency_record import LATENCY, Latency, Timing, read_latency
+from harness.record_files import PAGE
+from harness.tracking import entries
 from harness.tracking.children import children
 from harness.tracking.location import logged_run
 from harness.tracking.server import open_client
-
-PAGES = ("report.html",)  # made anew with the measurement
 
 
 def log_latency(folder: Path, *, uri: str, experiment: str) -> str | None:
@@ -27,7 +25,7 @@ def log_latency(folder: Path, *, uri: str, experiment: str) -> str | None:
         return None
     with open_client(uri) as client:
         write_latency_metrics(client, run_id, latency)
-        for name in (LATENCY, *PAGES):
+        for name in (LATENCY, PAGE):  # the page is made anew with the measurement
             if (folder / name).is_file():
                 client.log_artifact(run_id, str(folder / name))
     return run_id
@@ -40,12 +38,10 @@ def write_latency_metrics(client: MlflowClient, run_id: str, latency: Latency) -
     `cost/images_per_second` and `cost/latency_ratio_serving` are of the largest batch.
     """
     experiment_id = client.get_run(run_id).info.experiment_id
-    moment = round(1000 * datetime.fromisoformat(latency.measured).timestamp())
     for run in children(client, run_id, experiment_id=experiment_id):
         numbers = dict(_numbers(latency, run.info.run_name))
         if numbers:
-            metrics = [Metric(name, float(f"{value:.6g}"), moment, 0) for name, value in numbers.items()]
-            client.log_batch(run.info.run_id, metrics=metrics)
+            client.log_batch(run.info.run_id, metrics=entries.metrics(numbers, latency.measured))
 
 
 def _numbers(latency: Latency, policy: str) -> Iterable[tuple[str, float]]:

@@ -3,6 +3,7 @@
 import platform
 import shutil
 import tempfile
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
@@ -47,9 +48,6 @@ def package_model(keras_file: Path, folder: Path, *, model: ModelRecord, model_i
     (folder / "data").mkdir(parents=True)
     shutil.copyfile(keras_file, folder / "data" / "model.keras")
     (folder / "data" / "keras_module.txt").write_text("keras", encoding="utf-8")
-    (folder / "requirements.txt").write_text("\n".join(requirements()) + "\n", encoding="utf-8")
-    environment = {"python": platform.python_version(), "dependencies": ["-r requirements.txt"]}
-    (folder / "python_env.yaml").write_text(yaml.safe_dump(environment), encoding="utf-8")
     description = Model(signature=_signature(model), metadata={"tta.model_digest": model.digest}, model_id=model_id)
     description.add_flavor(
         "keras",
@@ -58,9 +56,24 @@ def package_model(keras_file: Path, folder: Path, *, model: ModelRecord, model_i
         keras_backend="tensorflow",
         save_exported_model=False,
     )
+    save_description(description, folder, loader_module="mlflow.keras", requirements=requirements())
+
+
+def save_description(description: Model, folder: Path, *, loader_module: str, requirements: Iterable[str]) -> None:
+    """Writes `MLmodel` into a model's folder with the flavour that MLflow's server loads, and what it needs installed.
+
+    Args:
+        description: signature, metadata and the flavour of the model's own kind.
+        folder: the model's.
+        loader_module: of MLflow, which loads that kind.
+        requirements: pinned packages.
+    """
+    (folder / "requirements.txt").write_text("\n".join(requirements) + "\n", encoding="utf-8")
+    environment = {"python": platform.python_version(), "dependencies": ["-r requirements.txt"]}
+    (folder / "python_env.yaml").write_text(yaml.safe_dump(environment), encoding="utf-8")
     description.add_flavor(
         "python_function",
-        loader_module="mlflow.keras",
+        loader_module=loader_module,
         python_version=platform.python_version(),
         env={"virtualenv": "python_env.yaml"},
     )

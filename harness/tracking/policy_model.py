@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import platform
 import warnings
 from collections.abc import Callable, Mapping
 from importlib import metadata
@@ -10,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 
-from harness.tracking.model import requirements
+from harness.tracking.model import requirements, save_description
 
 SAVED_MODEL = "tf2model"
 """Where the SavedModel lies in the folder: where MLflow itself puts one."""
@@ -32,9 +30,6 @@ def package_policy(folder: Path, *, about: Mapping[str, Any], example: np.ndarra
         example: images `[n, h, w, channels]` uint8.
     """
     wanted = [f"mlflow=={metadata.version('mlflow')}", f"numpy=={metadata.version('numpy')}", *requirements()]
-    (folder / "requirements.txt").write_text("\n".join(wanted) + "\n", encoding="utf-8")
-    environment = {"python": platform.python_version(), "dependencies": ["-r requirements.txt"]}
-    (folder / "python_env.yaml").write_text(yaml.safe_dump(environment), encoding="utf-8")
     request = json.dumps({"inputs": example.tolist()})
     for name in (EXAMPLE, REQUEST):
         (folder / name).write_text(request, encoding="utf-8")
@@ -49,13 +44,7 @@ def package_policy(folder: Path, *, about: Mapping[str, Any], example: np.ndarra
         },
     )
     description.add_flavor("tensorflow", saved_model_dir=SAVED_MODEL, model_type="tf2-module")
-    description.add_flavor(
-        "python_function",
-        loader_module="mlflow.tensorflow",
-        python_version=platform.python_version(),
-        env={"virtualenv": "python_env.yaml"},
-    )
-    description.save(str(folder / "MLmodel"))
+    save_description(description, folder, loader_module="mlflow.tensorflow", requirements=wanted)
 
 
 def load(folder: Path) -> Callable[[np.ndarray], np.ndarray]:

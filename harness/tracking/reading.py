@@ -6,8 +6,9 @@ from pathlib import Path
 import mlflow.artifacts
 from mlflow import MlflowClient
 
-from harness.errors import ModelError, TrackingError
+from harness.errors import ConfigError, ModelError, TrackingError
 from harness.record_files import RECORD
+from harness.tracking.children import all_runs
 from harness.tracking.location import sqlite_file
 from harness.tracking.server import open_client
 
@@ -21,16 +22,25 @@ def parent_run(run_id: str, *, uri: str) -> str:
     Looking does not make a database.
 
     Raises:
-        TrackingError: where the tracker does not answer or has no such run, or the parent's id is none: it becomes the
-            name of a folder.
+        TrackingError: where the tracker does not answer or has no such run.
+        ConfigError: as `parent_of`.
     """
     database = sqlite_file(uri)
     if database is not None and not database.exists():
         raise TrackingError(f"there is no tracking database {database}")
     with open_client(uri) as client:
-        parent = str(client.get_run(run_id).data.tags.get("mlflow.parentRunId", run_id))
+        return parent_of(client, run_id)
+
+
+def parent_of(client: MlflowClient, run_id: str) -> str:
+    """The id of a job's parent run, from its own id or that of one of its child runs.
+
+    Raises:
+        ConfigError: where what the tracker holds as the parent is no run id, but perhaps a path.
+    """
+    parent = str(client.get_run(run_id).data.tags.get("mlflow.parentRunId", run_id))
     if not RUN_ID.fullmatch(parent):
-        raise TrackingError(f"run {run_id!r} names a parent that is no run id")
+        raise ConfigError(f"run {run_id!r} names a parent that is no run id")
     return parent
 
 
@@ -45,14 +55,7 @@ def finished_jobs(experiment: str, *, uri: str) -> list[str]:
         if found is None:
             raise TrackingError(f"the tracker has no experiment {experiment!r}")
         query = "tags.`tta.role` = 'job' and attributes.status = 'FINISHED'"
-        ids: list[str] = []
-        token: str | None = None
-        while True:
-            page = client.search_runs([found.experiment_id], filter_string=query, max_results=1000, page_token=token)
-            ids += [str(run.info.run_id) for run in page]
-            token = page.token
-            if not token:
-                break
+        ids = [str(run.info.run_id) for run in all_runs(client, query, experiment_id=found.experiment_id)]
     if not ids:
         raise TrackingError(f"experiment {experiment!r} holds no finished job")
     return ids

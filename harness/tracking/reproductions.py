@@ -17,7 +17,7 @@ from harness.record_files import CONFIG, ENVIRONMENT, FITTED, LEADERBOARD, PREDI
 from harness.records import JobRecord
 from harness.tracking import entries
 from harness.tracking.location import public_uri, sqlite_file
-from harness.tracking.reading import RUN_ID
+from harness.tracking.reading import parent_of
 from harness.tracking.server import open_client
 
 FETCHED = (RECORD, CONFIG, PREDICTIONS, FITTED, TABLES)
@@ -63,9 +63,7 @@ def fetch_original(run_id: str, *, uri: str, folder: Path) -> str:
         raise _nothing(run_id, f"there is no tracking database {database}")
     with open_client(uri) as client:
         try:
-            parent = str(client.get_run(run_id).data.tags.get("mlflow.parentRunId", run_id))
-            if not RUN_ID.fullmatch(parent):
-                raise ConfigError(f"run {run_id!r} names a parent that is no run id")
+            parent = parent_of(client, run_id)
             present = {item.path for item in client.list_artifacts(parent)}
         except MlflowException as error:
             if error.error_code not in UNKNOWN:
