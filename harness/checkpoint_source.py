@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.files import make_folder, path_digest, write_atomically
+from harness.files import make_folder, path_digest, write_bytes
 from harness.fingerprint import canonical, fingerprint
 from harness.inference import batch_size_for
 from harness.model_source import ModelInfo, logit_digest, sample
@@ -35,7 +35,7 @@ def input_size(path: Path, *, trust: bool, root: Path) -> tuple[int, int] | None
         size = [height, width] if height and width else None
         make_folder(side.parent)
         text = json.dumps({"size": size})
-        write_atomically(side, lambda stream: stream.write(text.encode()))
+        write_bytes(side, text.encode())
     return None if size is None else (int(size[0]), int(size[1]))
 
 
@@ -111,7 +111,7 @@ class CheckpointSource:
         del data["path"]
         make_folder(self._side.parent)
         text = json.dumps(canonical(data), indent=1)
-        write_atomically(self._side, lambda stream: stream.write(text.encode()))
+        write_bytes(self._side, text.encode())
         return info
 
     def _look(self) -> ModelInfo:

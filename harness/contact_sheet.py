@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from harness.files import make_folder, write_atomically
+from harness.files import make_folder, write_bytes
 from harness.types import Split
 from harness.views import View
 
@@ -75,7 +75,7 @@ def write_contact_sheet(
     make_folder(path.parent)
     stream = io.BytesIO()
     draw_contact_sheet(split, views, size=size, images=images, seed=seed).save(stream, "PNG")
-    write_atomically(path, lambda file: file.write(stream.getvalue()))
+    write_bytes(path, stream.getvalue())
 
 
 def _cell(pixels: np.ndarray) -> Image.Image:

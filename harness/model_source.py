@@ -116,7 +116,7 @@ def load_model(info: ModelInfo, validation: Split, *, trust: bool, engine: str, 
 
 def sample(validation: Split, shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Up to `PROBE_LIMIT` validation images, evenly spread, `[n, H, W, channels]` float32, and their labels."""
-    indices = np.unique(np.linspace(0, len(validation) - 1, min(PROBE_LIMIT, len(validation))).astype(np.int64))
+    indices = validation.spread(PROBE_LIMIT)
     images = IDENTITY(validation.images.read(indices), indices, size=shape[:2])
     return images, validation.labels[indices]
 

@@ -29,7 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.errors import DataError
-from harness.files import make_folder, write_atomically
+from harness.files import make_folder, write_atomically, write_bytes
 from harness.records import (
     SCHEMA,
     DatasetRecord,
@@ -65,7 +65,7 @@ FETCHED = "fetched"
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8, whole or not at all; StoreError where it cannot be written."""
     make_folder(path.parent)
-    write_atomically(path, lambda stream: stream.write(text.encode()))
+    write_bytes(path, text.encode())
 
 
 def write_table(folder: Path, table: Table) -> None:

@@ -4,10 +4,10 @@ They go into the record's `versions`, are compared by `harness reproduce`, and e
 """
 
 import os
-import platform
 import subprocess
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+
+from harness.machine import processor
 
 CODE = ("tta-harness", "evaluation", "inference", "uncommitted changes")
 """The names in a record's `versions` that tell of code of ours, or of the user's working directory."""
@@ -33,7 +33,7 @@ def machine_conditions(notes: Iterable[Mapping[str, object]]) -> dict[str, str]:
         notes: what the store's side files say of the passes, which may have run on another machine at another time.
     """
     notes = list(notes)
-    found = {"processor": _processor(), "cores": str(cores())}
+    found = {"processor": processor() or "unknown", "cores": str(cores())}
     found |= {name: os.environ[name] for name in SETTINGS if name in os.environ}
     for name in ("device", "threads", "onednn"):
         values = sorted({str(note[name]) for note in notes if name in note})
@@ -45,15 +45,6 @@ def machine_conditions(notes: Iterable[Mapping[str, object]]) -> dict[str, str]:
 def cores() -> int:
     """Processor cores that this process may use; fewer than the machine has under `taskset` or in a container."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or "unknown")
 
 
 def _uncommitted() -> bool | None:

@@ -105,6 +105,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def spread(self, limit: int) -> np.ndarray:
+        """Places `[n]` int64 of up to `limit` examples, evenly apart from the first to the last."""
+        return np.unique(np.linspace(0, len(self) - 1, min(limit, len(self))).astype(np.int64))
+
 
 def example_ids(source: str, count: int) -> np.ndarray:
     """Names `[count]` of the examples of a source that names none: `test/17`."""

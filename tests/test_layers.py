@@ -11,9 +11,9 @@ PACKAGE = Path(__file__).parent.parent / "harness"
 LEVELS = {
     # The ground is values and errors.
     "": 0, "errors": 0, "types": 1, "fingerprint": 1, "files": 1, "backend": 1, "parameters": 1, "logspace": 1,
-    "blas": 1, "machine": 1, "json_output": 1, "quantities": 1, "run_conditions": 1,
+    "blas": 1, "machine": 1, "json_output": 1, "quantities": 1,
     # A room knows the ground and the lower rooms.
-    "transforms": 2, "views": 3, "corruptions": 3,
+    "run_conditions": 2, "transforms": 2, "views": 3, "corruptions": 3,
     "intervals": 3, "significance": 3, "calibration": 3, "reliability": 3, "rejection": 3,
     "variance": 4, "reliability_intervals": 4, "literature": 4,
     "datasets": 4, "models": 4, "metrics": 4, "store": 4, "policies": 4, "conformal": 4, "diagnostics": 5, "graph": 5,

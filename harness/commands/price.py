@@ -12,7 +12,6 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -76,8 +75,7 @@ def _measure(folder: Path, names: Sequence[str], *, batches: Sequence[int], load
     job = importlib.import_module("harness.export.job").open_job(folder)
     candidates, notes = _deployed(job, names)
     test = job.dataset.test
-    chosen = np.unique(np.linspace(0, len(test) - 1, min(IMAGES, len(test))).astype(np.int64))
-    images = test.images.read(chosen)
+    images = test.images.read(test.spread(IMAGES))
     found: list[Timing] = []
     noise = list(load_doubt(load))
     for batch in batches:

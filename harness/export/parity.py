@@ -91,5 +91,5 @@ def reference(job: ExportJob, policy_name: str) -> Reference:
         raise DataError(f"{path} is missing or damaged ({error}): run the job again") from error
     if len(predicted) != len(test):
         raise DataError(f"{path} has {len(predicted)} rows of {policy_name}, test has {len(test)}: run the job again")
-    chosen = np.unique(np.linspace(0, len(test) - 1, min(IMAGES, len(test))).astype(np.int64))
+    chosen = test.spread(IMAGES)
     return Reference(test.images.read(chosen), test.labels[chosen], predicted[chosen], np.exp(-nll[chosen]))

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import filelock
 
-from harness.files import as_store_error, file_digest, make_folder, write_atomically
+from harness.files import as_store_error, file_digest, make_folder, write_bytes
 
 MODEL_FILE = "model.keras"
 RECORD_FILE = "model.json"
@@ -117,7 +117,7 @@ def write_record(result: TrainResult, *, about: Mapping[str, Any]) -> None:
     record = {key: value for key, value in asdict(result).items() if key not in ("path", "from_cache")}
     record = {"file": MODEL_FILE, "sha256": file_digest(result.path), **record, **about}
     text = json.dumps(record, indent=2)
-    write_atomically(result.path.parent / RECORD_FILE, lambda stream: stream.write(f"{text}\n".encode()))
+    write_bytes(result.path.parent / RECORD_FILE, f"{text}\n".encode())
 
 
 def set_aside(*paths: Path, reason: str) -> None:

@@ -13,18 +13,7 @@ from harness.policies.base import Fixed
 from harness.policies.fixed import MeanProbs
 from harness.policies.logits import ViewLogits
 from harness.policies.registry import AGGREGATIONS, aggregation_kinds, describe, make_aggregation
-
-GIVEN: dict[str, dict[str, Any]] = {
-    "gps": {"budget": 3},
-    "best_subset": {"size": 2},
-    "power_mean_probs": {"power": 2},
-    "trimmed_mean_probs": {"fraction": 0.2},
-    "anchor_probs": {"beta": 0.25},
-    "anchor_logits": {"beta": 0.25},
-    "entropy_softmax_probs": {"t": 0.5},
-    "selective": {"share": 0.3, "aggregation": "vote", "uncertainty": "margin"},
-    "early_exit": {"confidence": 0.9},
-}
+from tests.policies.parameters import PARAMETERS
 
 
 @dataclass(frozen=True)
@@ -100,9 +89,9 @@ def install(monkeypatch: pytest.MonkeyPatch, points: list[FakePoint]) -> None:
 @pytest.mark.parametrize("kind", AGGREGATIONS)
 def test_every_kind_is_made_from_plain_data_and_written_down_as_such(kind: str) -> None:
     """What is made has the kind, an equal twin with an equal hash, and a spec from which it is made again."""
-    made = make_aggregation(kind, GIVEN.get(kind, {}))
-    assert made == make_aggregation(kind, GIVEN.get(kind, {}))
-    assert hash(made) == hash(make_aggregation(kind, GIVEN.get(kind, {})))
+    made = make_aggregation(kind, PARAMETERS.get(kind, {}))
+    assert made == make_aggregation(kind, PARAMETERS.get(kind, {}))
+    assert hash(made) == hash(make_aggregation(kind, PARAMETERS.get(kind, {})))
     plain = spec(made)
     assert plain.pop("kind") == kind == made.kind
     assert make_aggregation(kind, plain) == made
@@ -113,7 +102,7 @@ def test_every_kind_is_made_from_plain_data_and_written_down_as_such(kind: str) 
 def test_every_kind_fits_and_predicts(kind: str) -> None:
     """Made, fitted and called, each gives a distribution, its passes, and what was learned as plain data."""
     logits = np.random.default_rng(0).standard_normal((4, 30, 3)).astype(np.float32)
-    fitted = make_aggregation(kind, GIVEN.get(kind, {})).fit(ViewLogits.of(logits), np.arange(30) % 3)
+    fitted = make_aggregation(kind, PARAMETERS.get(kind, {})).fit(ViewLogits.of(logits), np.arange(30) % 3)
     np.testing.assert_allclose(np.exp(fitted(logits)).sum(axis=1), 1, atol=1e-9)
     assert fitted.passes(logits).shape == (30,)
     assert bool(fitted.parameters()) == AGGREGATIONS[kind].learns

@@ -13,18 +13,8 @@ from harness.policies.base import Aggregation, Fitted
 from harness.policies.logits import ViewLogits
 from harness.policies.registry import AGGREGATIONS, make_aggregation
 from harness.policies.restored import restored
+from tests.policies.parameters import PARAMETERS
 
-PARAMS: dict[str, dict[str, Any]] = {
-    "gps": {"budget": 3},
-    "best_subset": {"size": 2},
-    "power_mean_probs": {"power": 2},
-    "trimmed_mean_probs": {"fraction": 0.2},
-    "anchor_probs": {"beta": 0.25},
-    "anchor_logits": {"beta": 0.25},
-    "entropy_softmax_probs": {"t": 0.5},
-    "selective": {"share": 0.3, "aggregation": "vote", "uncertainty": "margin"},
-    "early_exit": {"confidence": 0.7},
-}
 V, N, C = 5, 90, 4
 LABELS = np.arange(N) % C
 
@@ -39,7 +29,7 @@ def logits(seed: int) -> np.ndarray:
 @pytest.mark.parametrize("kind", AGGREGATIONS)
 def test_a_fit_comes_back_from_json(kind: str) -> None:
     """Every kind: the same bits and the same passes on logits that the fit has not seen."""
-    aggregation = make_aggregation(kind, PARAMS.get(kind, {}))
+    aggregation = make_aggregation(kind, PARAMETERS.get(kind, {}))
     fitted = aggregation.fit(ViewLogits.of(logits(0)), LABELS)
     written = json.loads(json.dumps(canonical(fitted.parameters())))
     again = restored(aggregation, written)
