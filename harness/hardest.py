@@ -1,11 +1,11 @@
 """The test images that most policies get wrong: a table for people who look at single images."""
 
 import json
-import math
 
 import numpy as np
 
 from harness.evaluation import Evaluation
+from harness.json_output import strict
 from harness.records import Cell, Table
 from harness.types import Split
 
@@ -55,7 +55,5 @@ def hardest_images(evaluation: Evaluation, chosen: str, test: Split) -> Table:
 
 def logged_table(table: Table) -> str:
     """The table in the form of MLflow's logged tables; numbers that are not finite become null."""
-    rows = [
-        [None if isinstance(cell, float) and not math.isfinite(cell) else cell for cell in row] for row in table.rows
-    ]
+    rows = strict(table.rows)
     return json.dumps({"columns": table.columns, "data": rows}, allow_nan=False, ensure_ascii=False) + "\n"

@@ -1,4 +1,4 @@
-"""What `--json` prints: one JSON value on standard output, for scripts."""
+"""Strict JSON: what `--json` prints, one value on standard output for scripts, and what other programs read."""
 
 import json
 import math
@@ -7,13 +7,14 @@ from typing import Any
 
 
 def print_json(value: Any) -> None:
-    """Prints plain data as strict JSON; a number that is not finite is `null`, for JSON has none."""
-    print(json.dumps(_strict(value), indent=1, ensure_ascii=False, allow_nan=False))
+    """Prints plain data as strict JSON."""
+    print(json.dumps(strict(value), indent=1, ensure_ascii=False, allow_nan=False))
 
 
-def _strict(value: Any) -> Any:
+def strict(value: Any) -> Any:
+    """The value with `null` for every number that is not finite: JSON has none."""
     if isinstance(value, Mapping):
-        return {str(key): _strict(item) for key, item in value.items()}
+        return {str(key): strict(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_strict(item) for item in value]
+        return [strict(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

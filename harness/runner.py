@@ -203,7 +203,7 @@ def run(config: Config, *, console: Console, command: str, sweep: str | None = N
                 info = job.source.obtain(bar)
         _check_views(job, info.input_shape[:2])
         _say(console, [*info.notes, *(f"warning: {text}" for text in info.warnings)])
-        logits, costs = _logits(job, info, console)
+        logits, costs, notes = _logits(job, info, console)
         with step_bar(console, "policies", steps(job.policies, job.dataset), done="fitted and scored") as advance:
             evaluation, findings = judge(
                 job.policies,
@@ -228,7 +228,7 @@ def run(config: Config, *, console: Console, command: str, sweep: str | None = N
             started=started,
             command=command,
             sweep=sweep,
-            conditions=_conditions(job, info),
+            conditions=_conditions(notes),
         )
         if config.tracking.enabled:
             uri = public_uri(resolve_uri(config.tracking.uri))
@@ -252,8 +252,8 @@ def run(config: Config, *, console: Console, command: str, sweep: str | None = N
 
 def _logits(
     job: Job, info: ModelInfo, console: Console
-) -> tuple[Mapping[tuple[str, View], np.ndarray], dict[str, float]]:
-    """The logits of every pass, after the missing ones were run; and what that cost."""
+) -> tuple[Mapping[tuple[str, View], np.ndarray], dict[str, float], Sequence[Mapping[str, Any]]]:
+    """The logits of every pass, after the missing ones were run; what that cost; what the side files say of each."""
     passes = required_passes(job.policies, job.dataset)
     keys = {item: logit_key(item, dataset=job.dataset, model_digest=info.digest, engine=job.engine) for item in passes}
     missing = [key for key in keys.values() if key not in job.store]
@@ -280,8 +280,9 @@ def _logits(
         found = {(item.split, item.view): job.store.get(key) for item, key in keys.items()}
         logits = {key: value for key, value in found.items() if value is not None}
         if len(logits) == len(found):
-            costs = _costs([job.store.note(key) for key in missing], passes=len(passes), computed=computed)
-            return logits, costs | _noted(job.store.note(keys[passes[0]]))
+            notes = {key: job.store.note(key) for key in keys.values()}
+            costs = _costs([notes[key] for key in missing], passes=len(passes), computed=computed)
+            return logits, costs | _noted(notes[keys[passes[0]]]), list(notes.values())
     raise ModelError("logits in the store were damaged twice in a row: check the disk under `store`")
 
 
@@ -292,11 +293,9 @@ def _draw(job: Job) -> None:
         importlib.import_module("harness.page.job").write_page(job.folder, cache=job.store.root)
 
 
-def _conditions(job: Job, info: ModelInfo) -> dict[str, str]:
-    passes = required_passes(job.policies, job.dataset)
-    keys = [logit_key(item, dataset=job.dataset, model_digest=info.digest, engine=job.engine) for item in passes]
+def _conditions(notes: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     code = code_conditions(evaluation=EVALUATION_VERSION, inference=INFERENCE_VERSION)
-    return code | machine_conditions(job.store.note(key) for key in keys)
+    return code | machine_conditions(notes)
 
 
 def _company(numbers: Mapping[str, float]) -> list[str]:

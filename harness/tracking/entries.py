@@ -7,7 +7,8 @@ from datetime import datetime
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
-from harness.records import Cell, JobRecord, PolicyRecord
+from harness.json_output import strict
+from harness.records import JobRecord, PolicyRecord
 from harness.report import leaderboard_columns, leaderboard_rows, markdown_note
 
 DIGEST_LENGTH = 12  # the UI prints all of it, MLflow takes 36
@@ -90,14 +91,8 @@ def dataset_inputs(record: JobRecord, splits: Iterable[str]) -> list[DatasetInpu
 
 def table_json(record: JobRecord) -> str:
     """The leaderboard in the form of MLflow's logged tables, rounded; numbers that are not finite become null."""
-    rows = [[_cell(cell) for cell in row] for row in leaderboard_rows(record)]
-    return json.dumps({"columns": leaderboard_columns(record), "data": rows}, allow_nan=False)
-
-
-def _cell(value: Cell) -> Cell:
-    if not isinstance(value, float):
-        return value
-    return rounded(value) if math.isfinite(value) else None
+    rows = [[rounded(cell) if isinstance(cell, float) else cell for cell in row] for row in leaderboard_rows(record)]
+    return json.dumps({"columns": leaderboard_columns(record), "data": strict(rows)}, allow_nan=False)
 
 
 def rounded(value: float) -> float:
