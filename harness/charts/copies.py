@@ -68,16 +68,15 @@ def _curves(rows: Sequence[Mapping[str, Any]], names: list[str], identity: float
     )
     y = alt.Y("accuracy:Q", scale=alt.Scale(zero=False), title="accuracy on test, %")
     count = len(names)
-    colour = alt.Color("policy:N", scale=alt.Scale(domain=names, range=list(SERIES[:count])))
+    legend = alt.Legend(symbolOpacity=1)  # the bands', which are the lowest layer, is too faint to tell colours
+    colour = alt.Color("policy:N", scale=alt.Scale(domain=names, range=list(SERIES[:count])), legend=legend)
     chart = base(rows).encode(x=x, color=colour)
     tooltip = [
         alt.Tooltip("policy:N"),
         alt.Tooltip("copies:Q"),
         *(alt.Tooltip(f"{name}:Q", format=".2f") for name in ("accuracy", "lower", "upper")),
     ]
-    dash = alt.StrokeDash(
-        "policy:N", legend=None, scale=alt.Scale(domain=names, range=[list(one) for one in DASHES[:count]])
-    )
+    dash = alt.StrokeDash("policy:N", scale=alt.Scale(domain=names, range=[list(one) for one in DASHES[:count]]))
     shape = alt.Shape("policy:N", scale=alt.Scale(domain=names, range=list(SHAPES[:count])))
     return layered(
         chart.mark_area(opacity=0.15).encode(y=alt.Y("lower:Q", title="accuracy on test, %"), y2="upper:Q"),
