@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(ACCELERATOR)
 LOCK := requirements/$(ACCELERATOR).lock
+# A test file stays in one process, for what its tests share; more than four processes would fight for TensorFlow's threads.
+PYTEST := $(BIN)/python -m pytest -q -n logical --maxprocesses 4 --dist loadfile
 
 # Without compiled bytecode every import is more than twice as slow, whatever the shell around us prefers.
 unexport PYTHONDONTWRITEBYTECODE
@@ -18,10 +20,10 @@ run: $(STAMP)  ## the main job on the embedded data: table, recommendation, how 
 	@$(BIN)/harness run
 
 test: lint types  ## lint, types, import layers, tests
-	$(BIN)/python -m pytest -q
+	$(PYTEST)
 
 test-all: lint types  ## the same with the slow tests
-	$(BIN)/python -m pytest -q -m "slow or not slow"
+	$(PYTEST) -m "slow or not slow"
 
 lint: $(STAMP)  ## ruff: rules and format
 	$(BIN)/ruff check .
