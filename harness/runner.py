@@ -194,60 +194,73 @@ def run(config: Config, *, console: Console, command: str, sweep: str | None = N
         if finished is not None:
             _draw(job)
             return _track(Outcome(job.folder, finished, 0, 0), config)
-        info = job.source.cached()
-        _say(console, plan_lines(plan(job, info)))
-        if not isinstance(config.model, Checkpoint):
-            _check_views(job, input_shape(job)[:2])
-        if info is None:
-            with TrainingBar(console, job.source.name) as bar:
-                info = job.source.obtain(bar)
-        _check_views(job, info.input_shape[:2])
-        _say(console, [*info.notes, *(f"warning: {text}" for text in info.warnings)])
-        logits, costs, notes = _logits(job, info, console)
-        with step_bar(console, "policies", steps(job.policies, job.dataset), done="fitted and scored") as advance:
-            evaluation, findings = judge(
-                job.policies,
-                job.dataset,
-                logits,
-                settings=job.settings,
-                training=None if info.fingerprint is None else config.augmentation.model_dump(),
-                input_size=info.input_shape[:2],
-                advance=advance,
-            )
-        record = make_record(
-            job_id=job.job_id,
-            name=job.source.name,
-            config=config,
-            dataset=job.dataset,
-            info=info,
-            evaluation=evaluation,
-            recommendation=choose(evaluation.results, criterion=config.evaluation.criterion),
-            numbers={**costs, **findings.numbers},
-            of_policies=findings.of_policies,
-            warnings=(*job.warnings, *_company(costs), *findings.warnings),
-            started=started,
-            command=command,
-            sweep=sweep,
-            conditions=_conditions(notes),
-        )
-        if config.tracking.enabled:
-            uri = public_uri(resolve_uri(config.tracking.uri))
-            write_marker(job.folder, Marker("pending", uri, config.tracking.experiment))
-        write_results(
-            job.folder,
-            record,
-            evaluation,
-            config=config,
-            test=job.dataset.test,
-            logits={view: found for (split, view), found in logits.items() if split == "test"},
-            size=info.input_shape[:2],
-            tables=findings.tables,
-        )
-        # Altair keeps hold of the frames that call it, until garbage is collected: they shall hold no open files.
-        del logits, evaluation, findings
+        info = _model(job, console)
+        record = _evaluate(job, info, console, started=started, command=command, sweep=sweep)
         _draw(job)
     trained = int(not info.from_cache and info.fingerprint is not None)
-    return _track(Outcome(job.folder, record, trained, int(costs["cost/passes_computed"])), config)
+    return _track(Outcome(job.folder, record, trained, int(record.job_metrics["cost/passes_computed"])), config)
+
+
+def _model(job: Job, console: Console) -> ModelInfo:
+    """The job's model, trained where it has to be; the plan is said before, what was noticed after."""
+    info = job.source.cached()
+    _say(console, plan_lines(plan(job, info)))
+    if not isinstance(job.config.model, Checkpoint):
+        _check_views(job, input_shape(job)[:2])
+    if info is None:
+        with TrainingBar(console, job.source.name) as bar:
+            info = job.source.obtain(bar)
+    _check_views(job, info.input_shape[:2])
+    _say(console, [*info.notes, *(f"warning: {text}" for text in info.warnings)])
+    return info
+
+
+def _evaluate(
+    job: Job, info: ModelInfo, console: Console, *, started: datetime, command: str, sweep: str | None
+) -> JobRecord:
+    """Runs the missing passes, fits and scores the policies, and writes the record and all that goes with it."""
+    config = job.config
+    logits, costs, notes = _logits(job, info, console)
+    with step_bar(console, "policies", steps(job.policies, job.dataset), done="fitted and scored") as advance:
+        evaluation, findings = judge(
+            job.policies,
+            job.dataset,
+            logits,
+            settings=job.settings,
+            training=None if info.fingerprint is None else config.augmentation.model_dump(),
+            input_size=info.input_shape[:2],
+            advance=advance,
+        )
+    record = make_record(
+        job_id=job.job_id,
+        name=job.source.name,
+        config=config,
+        dataset=job.dataset,
+        info=info,
+        evaluation=evaluation,
+        recommendation=choose(evaluation.results, criterion=config.evaluation.criterion),
+        numbers={**costs, **findings.numbers},
+        of_policies=findings.of_policies,
+        warnings=(*job.warnings, *_company(costs), *findings.warnings),
+        started=started,
+        command=command,
+        sweep=sweep,
+        conditions=_conditions(notes),
+    )
+    if config.tracking.enabled:
+        uri = public_uri(resolve_uri(config.tracking.uri))
+        write_marker(job.folder, Marker("pending", uri, config.tracking.experiment))
+    write_results(
+        job.folder,
+        record,
+        evaluation,
+        config=config,
+        test=job.dataset.test,
+        logits={view: found for (split, view), found in logits.items() if split == "test"},
+        size=info.input_shape[:2],
+        tables=findings.tables,
+    )
+    return record
 
 
 def _logits(
@@ -287,7 +300,10 @@ def _logits(
 
 
 def _draw(job: Job) -> None:
-    """Pictures and page of a finished job, where they are missing: all is drawn from its folder."""
+    """Pictures and page of a finished job, where they are missing: all is drawn from its folder.
+
+    Altair keeps hold of the frames that call it, until garbage is collected: they shall hold no open files.
+    """
     if not (job.folder / PAGE).exists():
         # Imported when there is something to draw: a plan, or a job that is there already, needs no library for it.
         importlib.import_module("harness.page.job").write_page(job.folder, cache=job.store.root)
