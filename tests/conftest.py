@@ -1,5 +1,6 @@
 """Values that the tests of several rooms share."""
 
+import importlib.util
 import os
 import re
 import shutil
@@ -11,6 +12,8 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,6 +31,7 @@ from harness.selection import Recommendation
 from harness.tracking.server import open_client
 
 MakeJob = Callable[..., JobRecord]
+PAGES = Path(__file__).parents[1] / "docs" / "mlflow_pages.py"
 
 
 def _policy(name: str, *, gain: float, passes: int, p_value: float) -> PolicyRecord:
@@ -265,3 +269,23 @@ def tiny_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("arrays") / "tiny.npz"
     np.savez(file, **tiny_arrays())
     return file
+
+
+@pytest.fixture(scope="session")
+def pages() -> ModuleType:
+    """The module that opens pages, which the documentation's screenshots use as well; skips where no browser is."""
+    pytest.importorskip("playwright", reason="playwright is not installed")
+    specification = importlib.util.spec_from_file_location("mlflow_pages", PAGES)
+    assert specification is not None and specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    if module.chromium() is None:
+        pytest.skip("no Chromium here: install it, or name it in CHROMIUM")
+    return module
+
+
+@pytest.fixture(scope="module")
+def browser(pages: ModuleType) -> Iterator[Any]:
+    """Chromium without a window. Closed after each module: while one is open, its thread cannot open another."""
+    with pages.browser() as started:
+        yield started

@@ -1,6 +1,5 @@
 """What a person sees who runs a job and opens the printed link: in a real browser, with a profile that is new."""
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,6 @@ from harness.tracking.entries import rounded
 from harness.tracking.location import read_marker
 from harness.tracking.ui import check_port
 
-PAGES = Path(__file__).parents[2] / "docs" / "mlflow_pages.py"
 JOB = (
     "dataset=npz",
     "training.epochs=2",
@@ -37,19 +35,6 @@ class Opened:
 
 
 @pytest.fixture(scope="module")
-def pages() -> ModuleType:
-    """The module that opens pages, which the documentation's screenshots use as well."""
-    pytest.importorskip("playwright", reason="playwright is not installed")
-    specification = importlib.util.spec_from_file_location("mlflow_pages", PAGES)
-    assert specification is not None and specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    if module.chromium() is None:
-        pytest.skip("no Chromium here: install it, or name it in CHROMIUM")
-    return module
-
-
-@pytest.fixture(scope="module")
 def folder(
     pages: ModuleType,  # noqa: ARG001 (nothing is run where nothing can be looked at)
     tmp_path_factory: pytest.TempPathFactory,
@@ -65,12 +50,12 @@ def folder(
 
 
 @pytest.fixture(scope="module")
-def opened(pages: ModuleType, folder: Path) -> Iterator[Opened]:
+def opened(pages: ModuleType, folder: Path, browser: Any) -> Iterator[Opened]:
     """The UI and a browser; both are gone afterwards, whatever the tests did."""
     (job,) = (file.parent for file in folder.glob("results/*/record.json"))
     marker = read_marker(job)
     assert marker is not None and marker.run_id is not None
-    with pages.served(folder) as links, pages.browser() as browser:
+    with pages.served(folder) as links:
         yield Opened(read_record(job), marker.run_id, links, lambda: pages.fresh_page(browser))
     check_port(int(links["leaderboard"].split(":")[2].split("/")[0]))
 

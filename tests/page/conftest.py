@@ -1,8 +1,7 @@
-"""Folders of finished jobs with everything that a page shows, and a browser."""
+"""Folders of finished jobs with everything that a page shows."""
 
 import json
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -76,18 +75,3 @@ def make_folder(tmp_path: Path) -> MakeFolder:
         return folder
 
     return make
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """Headless Chromium; tests that need it are skipped where there is none."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as started:
-        try:
-            found = started.chromium.launch(
-                executable_path=shutil.which("chromium") or shutil.which("google-chrome"), args=["--no-sandbox"]
-            )
-        except playwright.Error as error:
-            pytest.skip(f"no Chromium: {str(error).splitlines()[0]}")
-        yield found
-        found.close()
