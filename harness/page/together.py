@@ -68,12 +68,15 @@ def _different(records: Sequence[JobRecord]) -> list[JobRecord]:
 def _row(job: JobFiles) -> words.Row:
     record = job.record
     policy = record.policy(record.recommendation.policy)
-    accuracy, gain = policy.metrics.get("test/accuracy", 0.0), policy.metrics.get("gain/accuracy", 0.0)
+    accuracy, gain, nll_gain = (
+        policy.metrics.get(name, 0.0) for name in ("test/accuracy", "gain/accuracy", "gain/nll_calibrated")
+    )
     ratio = words.latency_ratio(policy, job.latency)
     price = price_text(policy) + (f", {ratio}" if ratio else "")
     cells = (
         words.Cell(policy.name, policy.name),
         words.Cell("–" if policy.name == IDENTITY else gain_text(policy), gain),
+        words.Cell("–" if policy.name == IDENTITY else words.nll_gain(policy), nll_gain),
         words.Cell(percent(accuracy), accuracy),
         words.Cell(price, policy.passes),
         words.Cell(str(len(record.policies)), len(record.policies)),

@@ -115,7 +115,7 @@ def _card(policy: PolicyRecord, record: JobRecord, latency: Latency | None) -> C
         ("adjusted p, accuracy", p_text(policy)),
         ("corrected / corrupted", corrected_text(policy)),
         ("calibrated NLL", f"{nll:.4f}" if math.isfinite(nll) else ""),
-        (f"NLL gain [{level}]", _nll_gain(policy)),
+        (f"NLL gain [{level}]", nll_gain(policy)),
         ("price", f"{price_text(policy)} per image"),
         *_latency_facts(policy, latency),
     )
@@ -123,7 +123,8 @@ def _card(policy: PolicyRecord, record: JobRecord, latency: Latency | None) -> C
     return Card(policy.name, chosen, verdict(policy.verdict), tuple(one for one in facts if one[1]), remarks)
 
 
-def _nll_gain(policy: PolicyRecord) -> str:
+def nll_gain(policy: PolicyRecord) -> str:
+    """Gain in calibrated NLL, nats, with its interval, e.g. `+0.0390 [+0.0210, +0.0570]`; empty where there is none."""
     value, lower, upper = (policy.metric(f"gain/nll_calibrated{end}") for end in ("", "_lower", "_upper"))
     return f"{value:+.4f} [{lower:+.4f}, {upper:+.4f}]" if math.isfinite(value + lower + upper) else ""
 
