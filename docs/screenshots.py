@@ -61,7 +61,8 @@ def _job(browser: Browser, link: str, run_id: str) -> None:
         pages.tidy(page)
         pages.open_run(page, link, run_id)
         page.get_by_text("Show more").first.click()
-        page.get_by_text("Child runs").wait_for()
+        page.get_by_text("Child runs", exact=True).wait_for()
+        page.get_by_text("Child runs loading").wait_for(state="hidden")
         _save(page, "mlflow-job")
 
 
