@@ -55,7 +55,7 @@ $(STAMP): $(LOCK) pyproject.toml
 		{ echo "Python 3.11 or newer is needed, $$($(PYTHON) --version) was found: set PYTHON=/path/to/python3.11"; exit 2; }
 	@echo "making $(VENV) and installing $(LOCK) (a minute or two, once)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r $(LOCK)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@rm -f $(VENV)/.installed-*
 	@touch $@
