@@ -127,12 +127,7 @@ def seeds_apart(folders: Iterable[Path]) -> list[list[Path]]:
     Raises:
         DataError: where there are none.
     """
-    groups: dict[object, list[Path]] = {}
-    for folder in folders:
-        record = read_record(folder)
-        asked = frozenset((one.name, one.aggregation, one.view_keys) for one in record.policies)
-        test = record.dataset.splits["test"].digest
-        groups.setdefault((_shared(record, folder), asked, test), []).append(folder)
+    groups = _alike(folders)
     found = [group for group in groups.values() if len(group) > 1]
     if not found:
         alone = len(groups)
@@ -141,6 +136,25 @@ def seeds_apart(folders: Iterable[Path]) -> list[list[Path]]:
             "-m and seed=0,1,2, or name folders"
         )
     return found
+
+
+def kin(groups: Iterable[Sequence[Path]], folders: Iterable[Path]) -> list[Path]:
+    """Those of `folders` that are in no group, and differ from the jobs of one in their training seed alone."""
+    grouped = [folder for group in groups for folder in group]
+    wanted = _alike(grouped)
+    others = _alike(folder for folder in folders if folder not in grouped)
+    return [folder for key, found in others.items() if key in wanted for folder in found]
+
+
+def _alike(folders: Iterable[Path]) -> dict[object, list[Path]]:
+    """Jobs by all that they have in common but the training seed: training, policies, test images."""
+    groups: dict[object, list[Path]] = {}
+    for folder in folders:
+        record = read_record(folder)
+        asked = frozenset((one.name, one.aggregation, one.view_keys) for one in record.policies)
+        test = record.dataset.splits["test"].digest
+        groups.setdefault((_shared(record, folder), asked, test), []).append(folder)
+    return groups
 
 
 def _readable(folder: Path) -> JobRecord | None:

@@ -253,6 +253,21 @@ def test_the_command(harness: Any, write: WriteJob, monkeypatch: pytest.MonkeyPa
     assert Path("elsewhere/combined/tables/digits-net.csv").exists()
 
 
+def test_what_is_left_out_is_named(harness: Any, write: WriteJob) -> None:
+    """A job that has no other of its kind, and one that a sweep found finished: its seed belongs to the result."""
+    write(0)
+    write(1, sweep="ab")
+    write(2, sweep="ab")
+    write(0, gains=(0.02,), folder="fewer")
+    write(3, gains=(0.01, 0.02, 0.03), folder="other")
+    answer = harness("combine", "--sweep", "ab")
+    assert (answer.code, "2 training seeds (1, 2)" in answer.out) == (0, True)
+    assert answer.err == "warning: left out, because finished before the sweep: net-0; they join without --sweep\n"
+    answer = harness("combine")
+    assert (answer.code, "3 training seeds (0, 1, 2)" in answer.out) == (0, True)
+    assert answer.err == "warning: left out, because no other job differs in the seed alone: fewer, other\n"
+
+
 def test_the_command_tells_trainings_apart(harness: Any, write: WriteJob) -> None:
     """Several combinations of one data set and model have names and tables of their own; none overwrites another."""
     flipped = {**CONFIGURATION, "augmentation": {"kind": "flip"}}

@@ -1,6 +1,7 @@
 """`harness combine`: jobs that differ in their training seed as one result."""
 
 import argparse
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from harness.combination import Combination, CombinedPolicy, combine_each, find_jobs, seeds_apart
+from harness.combination import Combination, CombinedPolicy, combine_each, find_jobs, kin, seeds_apart
 from harness.compose import compose
 from harness.json_output import print_json
 from harness.record_files import TABLES, write_table
@@ -18,6 +19,7 @@ from harness.records import IDENTITY, Table
 from harness.report import percent, points
 
 ROWS = 25
+MOST_NAMES = 5
 
 
 def main(options: argparse.Namespace, overrides: Sequence[str]) -> int:
@@ -26,9 +28,7 @@ def main(options: argparse.Namespace, overrides: Sequence[str]) -> int:
     given = [word for word in options.folders if "=" in word and not Path(word).exists()]
     folders = [Path(word) for word in options.folders if word not in given]
     config = compose([*given, *overrides])
-    groups = [folders]
-    if not folders:
-        groups = seeds_apart(find_jobs(Path(config.output), study=options.of_study, sweep=options.sweep))
+    groups = [folders] if folders else _find(Path(config.output), study=options.of_study, sweep=options.sweep)
     node, console, target = config.evaluation, Console(), Path(config.output) / "combined"
     together = combine_each(groups, resamples=node.resamples, seed=node.seed, level=node.level)
     for found in together:
@@ -41,6 +41,27 @@ def main(options: argparse.Namespace, overrides: Sequence[str]) -> int:
         _print(found, console, rows=None if options.all else ROWS, level=node.level)
         console.print(f"tables: {target}/tables/{found.table().name}*.csv", highlight=False, soft_wrap=True)
     return 0
+
+
+def _find(output: Path, *, study: str | None, sweep: str | None) -> list[list[Path]]:
+    """The jobs to combine, in groups; a warning names what is left out."""
+    found = find_jobs(output, study=study, sweep=sweep)
+    groups = seeds_apart(found)
+    grouped = [folder for group in groups for folder in group]
+    alone = [folder for folder in found if folder not in grouped]
+    if alone:
+        warnings.warn(f"left out, because no other job differs in the seed alone: {_names(alone)}", stacklevel=2)
+    if sweep is not None:
+        elsewhere = kin(groups, find_jobs(output, study=study, sweep=None))
+        if elsewhere:
+            text = f"left out, because finished before the sweep: {_names(elsewhere)}; they join without --sweep"
+            warnings.warn(text, stacklevel=2)
+    return groups
+
+
+def _names(folders: Sequence[Path]) -> str:
+    more = f" and {len(folders) - MOST_NAMES} more" if len(folders) > MOST_NAMES else ""
+    return ", ".join(folder.name for folder in folders[:MOST_NAMES]) + more
 
 
 def as_data(found: Combination, target: Path) -> dict[str, Any]:
@@ -79,7 +100,7 @@ def _print(found: Combination, console: Console, *, rows: int | None, level: flo
     if any(column.heading.startswith("seed") for column in columns):
         caption += "; seed %: share of the gain's variance that comes from the training seed"
     else:
-        caption += "; a wider terminal, or the table, shows gains in NLL and verdicts"
+        caption += "; a wider terminal shows gains in NLL"
     console.print(Text(caption, style="dim"))
 
 
@@ -102,11 +123,11 @@ def _columns(found: Combination, level: float) -> list[Column]:
         Column("passes", lambda one: f"{one.passes:.3g}"),
         Column("accuracy %", lambda one: percent(one.accuracy) + spread(one)),
         Column(f"gain, points [{level:.0%}]", lambda one: _interval(one, "accuracy", points), 72),
-        Column("NLL cal.", lambda one: f"{one.nll_calibrated:.4f}", 100),
+        Column("NLL cal.", lambda one: f"{one.nll_calibrated:.4f}", 92),
         Column("gain in NLL cal.", lambda one: _interval(one, "nll_calibrated", "{:+.4f}".format), 136),
         Column("seed %", lambda one: _share(one, found), 112),
         Column("chosen", lambda one: f"{one.chosen}/{len(found.seeds)}", 120),
-        Column("verdict", lambda one: one.verdict, 92),
+        Column("verdict", lambda one: one.verdict, 80),
     ]
 
 
