@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from harness.blas import one_thread
+from harness.diagnostics.class_order import class_order
 from harness.diagnostics.training_match import unseen
 from harness.evaluation import Evaluation, Settings, evaluate
 from harness.findings import (
@@ -23,7 +24,7 @@ from harness.firewall import Examples
 from harness.policies.policy import Policy, required_views
 from harness.search_findings import search_null, subset_tables, subsets_tried
 from harness.types import Dataset
-from harness.views import View
+from harness.views import IDENTITY, View
 
 FINDINGS = "looking at views and subsets"
 
@@ -75,8 +76,10 @@ def judge(
     advance(FINDINGS)
     test, validation = views["test"], views["validation"]
     seen = {"augmentation": training["kind"], "options": training["arguments"]} if training else {"augmentation": None}
+    named = class_order(validation[IDENTITY], examples["validation"].labels, class_names=dataset.test.class_names)
     findings = (
-        harm(validation, examples["validation"], class_names=dataset.test.class_names)
+        Findings(warnings=named)
+        + harm(validation, examples["validation"], class_names=dataset.test.class_names)
         + Findings(warnings=unseen(wanted, **seen, size=input_size))
         + duplicates(validation)
         + redundancy(test, examples["test"])
