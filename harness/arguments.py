@@ -16,7 +16,7 @@ examples:
   harness run -m dataset=fashion_mini,digits seed=0,1     a sweep: one job for each combination
   harness plan tta=suite/standard                         what it would cost; runs nothing
   harness list policies                                   what there is
-  harness export RUN --policy hflip --format keras --output net.keras    the winner as one model
+  harness export JOB --policy hflip --format keras --output net.keras    the winner as one model
 """
 JOB = "a job: the id of its MLflow run (parent or child), or its folder"
 FORMATS = ("keras", "savedmodel", "onnx", "mlflow")
@@ -93,7 +93,7 @@ def _add_jobs(commands: "argparse._SubParsersAction[Parser]") -> None:
     show.add_argument("--output", dest="picture", metavar="PATH", help="where the picture goes (default: views.png)")
     show.add_argument("--images", type=int, default=4, metavar="N", help="how many sample images (default: 4)")
     again = _add(commands, "reproduce", "run a finished job again, compare every number, say what differs")
-    again.add_argument("run_id", metavar="RUN_ID", help=JOB)
+    again.add_argument("job", metavar="JOB", help=JOB)
     again.add_argument("--fresh", action="store_true", help="train and predict anew instead of using the store")
     _json(again)
 

@@ -312,8 +312,8 @@ def _caption(record: JobRecord, rows: int, *, chosen: str, reference: str, wide:
     marks = f"{chosen} chosen on validation   {reference} identity"
     if record.recommendation.policy == IDENTITY:
         marks = f"{chosen}{reference} identity, chosen on validation"
-    caption = f"{marks}   test split, N = {count}, by calibrated NLL   {which}"
-    more = "" if rows == total else ", all of them in leaderboard.csv"
+    caption = f"{marks}   {which} by NLL cal., {count:,} test images"
+    more = "" if rows == total else "; all of them in leaderboard.csv"
     return f"{caption}{more}\n{record.verdict_rule}" if wide and record.verdict_rule else f"{caption}{more}"
 
 

@@ -48,7 +48,8 @@ def draw_gains(record: JobRecord) -> Picture | None:
         forest(rows, label="policy", level=record.level),
         title=_title([_row(policy, record) for policy in _with_gain(record)]),
         caption=f"Accuracy on test minus identity's on the same images, percentage points, with {record.level:.0%} "
-        "intervals. ★ was chosen on validation. The p values are corrected for all that was tried; intervals are not.",
+        "intervals. ★ was chosen on validation. The p values are corrected for all that was tried; intervals are not. "
+        "Verdicts look at calibrated NLL as well.",
         height=ROW * len(rows),
     )
 
@@ -117,4 +118,5 @@ def _row(policy: PolicyRecord, record: JobRecord) -> Row:
 def _title(rows: Sequence[Row]) -> str:
     better, worse = (sum(row["sign"] == sign for row in rows) for sign in (BETTER, WORSE))
     total = f"{len(rows)} {'policy' if len(rows) == 1 else 'policies'}"
-    return f"Of {total}, {better} better than identity, {worse} worse, {len(rows) - better - worse} not told apart"
+    open_ = len(rows) - better - worse
+    return f"Accuracy of {total}: {better} better than identity, {worse} worse, {open_} not told apart"

@@ -19,7 +19,7 @@ from harness.arguments import parser
 
 WITHOUT_OVERRIDES = ("list", "completion", "cache")
 """`cache` has them behind its actions."""
-JOBS = ("job", "jobs", "folders", "run_id")
+JOBS = ("job", "jobs", "folders")
 """Arguments that name finished jobs."""
 RESULTS = Path("results")
 _OVERRIDE = re.compile(r"(?<=\s)[^\s\"'=-][^\s\"'=]*=[^\s\"']*\s")

@@ -1,4 +1,4 @@
-"""`harness reproduce RUN_ID`: a finished job once more, and every number compared."""
+"""`harness reproduce JOB`: a finished job once more, and every number compared."""
 
 import argparse
 import importlib
@@ -49,10 +49,10 @@ def main(options: argparse.Namespace, overrides: list[str]) -> int:
     given, ours = checked_overrides(overrides)
     settings = compose(ours)
     uri = resolve_uri(settings.tracking.uri)
-    command = shlex.join(["harness", "reproduce", options.run_id, *(["--fresh"] if options.fresh else []), *overrides])
+    command = shlex.join(["harness", "reproduce", options.job, *(["--fresh"] if options.fresh else []), *overrides])
     with tempfile.TemporaryDirectory(prefix="harness-reproduce-") as temporary:
         folder = Path(temporary)
-        first = _first_run(options.run_id, settings, uri=uri, folder=folder / "first")
+        first = _first_run(options.job, settings, uri=uri, folder=folder / "first")
         store = folder / "store" if options.fresh else Path(settings.store)
         config = _again(first, given, output=folder / "results", store=store, uri=uri)
         config = _checked_paths(config, given, uri=uri, folder=folder / "model")

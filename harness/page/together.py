@@ -19,6 +19,8 @@ from harness.page.reading import JobFiles
 from harness.records import IDENTITY, JobRecord
 from harness.report import gain_text, percent, points, price_text
 
+NOTHING = words.Verdict("no policy", words.SIGNS["do not ship"], words.STYLES["do not ship"])
+"""Where identity is best: "do not ship" would speak of identity."""
 SEED_ROWS = 12
 RESAMPLES, SEED = 2000, 0  # of the bootstrap of images, which only a single seed would need
 
@@ -81,7 +83,8 @@ def _row(job: JobFiles) -> words.Row:
         words.Cell(price, policy.passes),
         words.Cell(str(len(record.policies)), len(record.policies)),
     )
-    return words.Row(words.short_name(record), False, words.verdict(record.recommendation.verdict), cells)
+    verdict = NOTHING if policy.name == IDENTITY else words.verdict(record.recommendation.verdict)
+    return words.Row(words.short_name(record), False, verdict, cells, job=job.folder.name)
 
 
 def _models(jobs: Sequence[JobFiles]) -> tuple[list[Picture], list[str]]:

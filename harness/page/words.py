@@ -58,12 +58,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table."""
+    """A row of the table: of a policy, or of a job with what commands call it."""
 
     policy: str
     chosen: bool
     verdict: Verdict
     cells: tuple[Cell, ...]
+    job: str = ""
 
 
 def verdict(text: str) -> Verdict:

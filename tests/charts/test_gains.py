@@ -27,7 +27,7 @@ def test_the_sign_is_by_the_adjusted_p_value(make_job: MakeJob) -> None:
     assert [row["sign"] for row in gains.gain_rows(record)] == [gains.BETTER, gains.OPEN, gains.OPEN, gains.WORSE]
     found = gains.draw_gains(record)
     assert found is not None
-    assert found.title == "Of 4 policies, 1 better than identity, 1 worse, 2 not told apart"
+    assert found.title == "Accuracy of 4 policies: 1 better than identity, 1 worse, 2 not told apart"
 
 
 @pytest.mark.parametrize(("count", "chosen", "rows"), [(30, 1, 30), (60, 1, 30), (60, 30, 31)])

@@ -223,6 +223,10 @@ def test_several_jobs_have_an_overview(make_job: MakeJob, make_folder: MakeFolde
     assert len(folded) == 4
     keys = [value for tag, name, value in found.attributes if (tag, name) == ("figure", "id")]
     assert len(keys) == len(set(keys))
+    links = [value for tag, name, value in found.attributes if (tag, name) == ("a", "href")]
+    places = [f"#{value}" for tag, name, value in found.attributes if (tag, name) == ("p", "id")]
+    assert links == places and len(links) == 4
+    assert "▼ no policy" in found.text  # "do not ship" would speak of identity
 
 
 def test_ways_to_train_are_told_apart(make_job: MakeJob, make_folder: MakeFolder, tmp_path: Path) -> None:
