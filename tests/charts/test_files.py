@@ -26,7 +26,7 @@ def test_each_picture_is_a_png_and_an_svg_with_its_title(make_job: MakeJob, tmp_
     assert width >= 2 * files.WIDTH
     assert height >= 150
     texts = " ".join(text for text in ET.fromstring((tmp_path / "plots" / "gains.svg").read_text()).itertext())
-    assert all(word in texts for word in ("Of 2 policies", "★ policy_1", "policy_2", "accuracy gain"))
+    assert all(word in texts for word in ("Accuracy of 2 policies", "★ policy_1", "policy_2", "accuracy gain"))
 
 
 def test_the_library_is_bundled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
