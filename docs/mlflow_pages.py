@@ -26,6 +26,10 @@ FLAGS = ("--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu")
 SCATTER = "cost/passes vs. test/accuracy"
 
 
+class NoBrowserError(Exception):
+    """There is no Chromium here."""
+
+
 def chromium() -> str | None:
     """The path of the browser: `CHROMIUM`, else what is called chromium or Chrome here, else None."""
     names = ("chromium", "chromium-browser", "google-chrome")
@@ -55,12 +59,12 @@ def browser() -> Iterator[Browser]:
     """Chromium without a window.
 
     Raises:
-        RuntimeError: where there is none.
+        NoBrowserError: where there is none.
     """
-    path = chromium()
-    if path is None:
-        raise RuntimeError("no Chromium: install it, or name it in CHROMIUM")
     with sync_playwright() as playwright:
+        path = chromium() or playwright.chromium.executable_path  # its own, where `playwright install` was called
+        if not Path(path).exists():
+            raise NoBrowserError("no Chromium: install it, or name it in CHROMIUM")
         started = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         try:
             yield started

@@ -5,30 +5,23 @@ interval over both, holds for the next network as well.
 """
 
 import re
-import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from harness.errors import DataError
 from harness.policies.policy import without_view_seed
-from harness.record_files import CONFIG, PREDICTIONS, read_record
+from harness.record_files import PREDICTIONS, read_record
 from harness.records import IDENTITY, Cell, JobRecord, Table
+from harness.seed_groups import Job, Shared, in_common
 from harness.selection import verdict_by_intervals
 from harness.types import Estimate
 from harness.variance import Ledger, two_way_interval, variance_ledger
 
 SCORES = ("accuracy", "nll_calibrated")
-SAME = ("model", "training", "augmentation", "evaluation", "engine")
-"""Sections of the configuration that jobs share when only the training seed tells them apart."""
-
-Job = tuple[JobRecord, Path]
-Shared = tuple[tuple[str, str], ...]
-"""What jobs that are combined have in common: data set, model, then dotted keys of the sections and their values."""
 
 
 @dataclass(frozen=True)
@@ -112,60 +105,6 @@ class Combination:
         return Table(f"{self.name}-variance", columns, rows)
 
 
-def find_jobs(output: Path, *, study: str | None, sweep: str | None) -> list[Path]:
-    """The folders of finished jobs below `output`, of one study or sweep where one is named."""
-    return [
-        file.parent
-        for file in sorted(output.glob("*/record.json"))
-        if (record := _readable(file.parent)) and study in (None, record.study) and sweep in (None, record.sweep)
-    ]
-
-
-def seeds_apart(folders: Iterable[Path]) -> list[list[Path]]:
-    """Those of the jobs that differ from another one in their training seed alone, in groups.
-
-    Raises:
-        DataError: where there are none.
-    """
-    groups = _alike(folders)
-    found = [group for group in groups.values() if len(group) > 1]
-    if not found:
-        alone = len(groups)
-        raise DataError(
-            f"expected jobs that differ in their training seed alone, got {alone} that do not: run one command with "
-            "-m and seed=0,1,2, or name folders"
-        )
-    return found
-
-
-def kin(groups: Iterable[Sequence[Path]], folders: Iterable[Path]) -> list[Path]:
-    """Those of `folders` that are in no group, and differ from the jobs of one in their training seed alone."""
-    grouped = [folder for group in groups for folder in group]
-    wanted = _alike(grouped)
-    others = _alike(folder for folder in folders if folder not in grouped)
-    return [folder for key, found in others.items() if key in wanted for folder in found]
-
-
-def _alike(folders: Iterable[Path]) -> dict[object, list[Path]]:
-    """Jobs by all that they have in common but the training seed: training, policies, test images."""
-    groups: dict[object, list[Path]] = {}
-    for folder in folders:
-        record = read_record(folder)
-        asked = frozenset((one.name, one.aggregation, one.view_keys) for one in record.policies)
-        test = record.dataset.splits["test"].digest
-        groups.setdefault((_shared(record, folder), asked, test), []).append(folder)
-    return groups
-
-
-def _readable(folder: Path) -> JobRecord | None:
-    """The record, or None with a warning where it is damaged or of an older version."""
-    try:
-        return read_record(folder)
-    except DataError as error:
-        warnings.warn(f"left out: {error}", stacklevel=2)
-        return None
-
-
 def combine(folders: Iterable[Path], *, resamples: int, seed: int, level: float) -> list[Combination]:
     """One combination for all jobs that differ in nothing but their training seed.
 
@@ -201,25 +140,8 @@ def _by_training(folders: Iterable[Path]) -> dict[Shared, list[Job]]:
     groups: dict[Shared, list[Job]] = {}
     for folder in folders:
         record = read_record(folder)
-        groups.setdefault(_shared(record, folder), []).append((record, folder))
+        groups.setdefault(in_common(record, folder), []).append((record, folder))
     return groups
-
-
-def _shared(record: JobRecord, folder: Path) -> Shared:
-    try:
-        tree = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
-        asked = [leaf for section in SAME for leaf in _leaves(section, tree[section])]
-        trained_on = str(tree["dataset"].get("train_fraction", 1.0))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise DataError(f"expected the configuration of a job in {folder / CONFIG}, got {error!r}") from error
-    model = str(record.params["model"])
-    return ("dataset", record.dataset.name), ("model", model), *asked, ("dataset.train_fraction", trained_on)
-
-
-def _leaves(key: str, value: Any) -> list[tuple[str, str]]:
-    if isinstance(value, Mapping):
-        return [leaf for name in sorted(value) for leaf in _leaves(f"{key}.{name}", value[name])]
-    return [(key, str(value))]
 
 
 def _names(groups: Sequence[Shared]) -> list[str]:

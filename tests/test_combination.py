@@ -1,6 +1,7 @@
 """Several training seeds as one result: the numbers of `harness combine`, and the jobs that it refuses to combine."""
 
 import csv
+import shutil
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -12,10 +13,11 @@ import pandas
 import pytest
 import yaml
 
-from harness.combination import combine, find_jobs
+from harness.combination import combine
 from harness.errors import DataError
 from harness.record_files import read_record, write_job, write_text
 from harness.records import JobRecord, PolicyPredictions, PolicyRecord, SplitRecord
+from harness.seed_groups import find_jobs
 from harness.types import Estimate
 from harness.variance import IMAGES_ONLY, TWO_WAY, two_way_interval, variance_ledger
 
@@ -258,14 +260,22 @@ def test_what_is_left_out_is_named(harness: Any, write: WriteJob) -> None:
     write(0)
     write(1, sweep="ab")
     write(2, sweep="ab")
+    write(2, sweep="cd", folder="again")  # a seed that the sweep has, and so nothing new
     write(0, gains=(0.02,), folder="fewer")
     write(3, gains=(0.01, 0.02, 0.03), folder="other")
+    write(4, folder="damaged")
+    Path("results/damaged/config.yaml").unlink()
     answer = harness("combine", "--sweep", "ab")
     assert (answer.code, "2 training seeds (1, 2)" in answer.out) == (0, True)
-    assert answer.err == "warning: left out, because finished before the sweep: net-0; they join without --sweep\n"
+    joining = "not of this sweep, but alike with other seeds: net-0; without --sweep they join"
+    assert answer.err == f"warning: {joining}\n"
+    for folder in ("results/damaged", "results/again"):
+        shutil.rmtree(folder)
     answer = harness("combine")
     assert (answer.code, "3 training seeds (0, 1, 2)" in answer.out) == (0, True)
     assert answer.err == "warning: left out, because no other job differs in the seed alone: fewer, other\n"
+    shutil.rmtree("results/net-2")
+    assert harness("combine", "--sweep", "ab").error.endswith(f"or name folders; {joining}")
 
 
 def test_the_command_tells_trainings_apart(harness: Any, write: WriteJob) -> None:

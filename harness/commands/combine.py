@@ -11,15 +11,15 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from harness.combination import Combination, CombinedPolicy, combine_each, find_jobs, kin, seeds_apart
+from harness.combination import Combination, CombinedPolicy, combine_each
 from harness.compose import compose
 from harness.json_output import print_json
 from harness.record_files import TABLES, write_table
 from harness.records import IDENTITY, Table
 from harness.report import percent, points
+from harness.seed_groups import select
 
 ROWS = 25
-MOST_NAMES = 5
 
 
 def main(options: argparse.Namespace, overrides: Sequence[str]) -> int:
@@ -28,7 +28,11 @@ def main(options: argparse.Namespace, overrides: Sequence[str]) -> int:
     given = [word for word in options.folders if "=" in word and not Path(word).exists()]
     folders = [Path(word) for word in options.folders if word not in given]
     config = compose([*given, *overrides])
-    groups = [folders] if folders else _find(Path(config.output), study=options.of_study, sweep=options.sweep)
+    groups = [folders]
+    if not folders:
+        groups, left_out = select(Path(config.output), study=options.of_study, sweep=options.sweep)
+        for sentence in left_out:
+            warnings.warn(sentence, stacklevel=2)
     node, console, target = config.evaluation, Console(), Path(config.output) / "combined"
     together = combine_each(groups, resamples=node.resamples, seed=node.seed, level=node.level)
     for found in together:
@@ -41,27 +45,6 @@ def main(options: argparse.Namespace, overrides: Sequence[str]) -> int:
         _print(found, console, rows=None if options.all else ROWS, level=node.level)
         console.print(f"tables: {target}/tables/{found.table().name}*.csv", highlight=False, soft_wrap=True)
     return 0
-
-
-def _find(output: Path, *, study: str | None, sweep: str | None) -> list[list[Path]]:
-    """The jobs to combine, in groups; a warning names what is left out."""
-    found = find_jobs(output, study=study, sweep=sweep)
-    groups = seeds_apart(found)
-    grouped = [folder for group in groups for folder in group]
-    alone = [folder for folder in found if folder not in grouped]
-    if alone:
-        warnings.warn(f"left out, because no other job differs in the seed alone: {_names(alone)}", stacklevel=2)
-    if sweep is not None:
-        elsewhere = kin(groups, find_jobs(output, study=study, sweep=None))
-        if elsewhere:
-            text = f"left out, because finished before the sweep: {_names(elsewhere)}; they join without --sweep"
-            warnings.warn(text, stacklevel=2)
-    return groups
-
-
-def _names(folders: Sequence[Path]) -> str:
-    more = f" and {len(folders) - MOST_NAMES} more" if len(folders) > MOST_NAMES else ""
-    return ", ".join(folder.name for folder in folders[:MOST_NAMES]) + more
 
 
 def as_data(found: Combination, target: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from harness.charts.files import as_svg, javascript
 from harness.charts.models import draw_models
 from harness.charts.picture import Picture
 from harness.charts.price import ACCURACY, NLL
-from harness.combination import Combination, combine_each, seeds_apart
+from harness.combination import Combination, combine_each
 from harness.errors import DataError
 from harness.page import words
 from harness.page.page import Figure, Overview, render, section
@@ -18,6 +18,7 @@ from harness.page.pictures import pictures
 from harness.page.reading import JobFiles
 from harness.records import IDENTITY, JobRecord
 from harness.report import gain_text, percent, points, price_text
+from harness.seed_groups import seeds_apart
 
 NOTHING = words.Verdict("no policy", words.SIGNS["do not ship"], words.STYLES["do not ship"])
 """Where identity is best: "do not ship" would speak of identity."""

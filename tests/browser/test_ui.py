@@ -36,7 +36,7 @@ class Opened:
 
 @pytest.fixture(scope="module")
 def folder(
-    pages: ModuleType,  # noqa: ARG001 (nothing is run where nothing can be looked at)
+    browser: Any,  # noqa: ARG001 (nothing is run where nothing can be looked at)
     tmp_path_factory: pytest.TempPathFactory,
     run_in_process: Callable[..., Any],
     tiny_file: Path,
@@ -50,7 +50,7 @@ def folder(
 
 
 @pytest.fixture(scope="module")
-def opened(pages: ModuleType, folder: Path, browser: Any) -> Iterator[Opened]:
+def opened(pages: ModuleType, browser: Any, folder: Path) -> Iterator[Opened]:
     """The UI and a browser; both are gone afterwards, whatever the tests did."""
     (job,) = (file.parent for file in folder.glob("results/*/record.json"))
     marker = read_marker(job)
