@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from harness.cross_fitting import FittedPolicy
+from harness.diagnostics.class_order import class_order, order_sentence
 from harness.diagnostics.compatibility import check_views, harm_sentences
 from harness.diagnostics.draws import Curve, break_even, copies_curve, draw_curve
 from harness.diagnostics.probes import probe_aggregation
@@ -79,6 +80,19 @@ def harm(views: Mapping[View, np.ndarray], examples: Examples, *, class_names: S
         ),
         warnings=harm_sentences(checks),
     )
+
+
+def numbering(logits: np.ndarray, examples: Examples, *, class_names: Sequence[str]) -> Findings:
+    """A warning and the order, where identity's logits `[N, C]` on validation say that the classes are in another."""
+    found = class_order(logits, examples.labels)
+    if found is None:
+        return Findings()
+    rows = tuple(
+        (name, class_names[place] if place is not None else None)
+        for name, place in zip(class_names, found.order, strict=True)
+    )
+    table = Table("class_order", ("class_of_output", "seems_to_be"), rows)
+    return Findings(tables=(table,), warnings=(order_sentence(found, class_names),))
 
 
 def duplicates(views: Mapping[View, np.ndarray]) -> Findings:

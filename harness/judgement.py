@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from harness.blas import one_thread
-from harness.diagnostics.class_order import class_order
 from harness.diagnostics.training_match import unseen
 from harness.evaluation import Evaluation, Settings, evaluate
 from harness.findings import (
@@ -15,6 +14,7 @@ from harness.findings import (
     curves,
     duplicates,
     harm,
+    numbering,
     probes,
     redundancy,
     slices,
@@ -76,17 +76,17 @@ def judge(
     advance(FINDINGS)
     test, validation = views["test"], views["validation"]
     seen = {"augmentation": training["kind"], "options": training["arguments"]} if training else {"augmentation": None}
-    named = class_order(validation[IDENTITY], examples["validation"].labels, class_names=dataset.test.class_names)
+    names = dataset.test.class_names
     findings = (
-        Findings(warnings=named)
-        + harm(validation, examples["validation"], class_names=dataset.test.class_names)
+        numbering(validation[IDENTITY], examples["validation"], class_names=names)
+        + harm(validation, examples["validation"], class_names=names)
         + Findings(warnings=unseen(wanted, **seen, size=input_size))
         + duplicates(validation)
         + redundancy(test, examples["test"])
         + probes(evaluation.fitted, test, seed=settings.seed)
         + curves(policies, test, examples["test"], seed=settings.seed)
         + view_seeds(evaluation)
-        + conformal_by_class(evaluation, dataset.test.class_names)
+        + conformal_by_class(evaluation, names)
         + subset_tables(policies, views, examples, settings=settings)
         + search_null(evaluation, test, examples["test"])
     )

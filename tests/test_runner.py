@@ -243,6 +243,27 @@ def test_a_model_that_mixes_its_batch_is_warned_about(harness: Any, tiny: tuple[
     assert not any("alone" in text for text in record().warnings)
 
 
+def test_a_checkpoint_with_its_classes_in_another_order(harness: Any, tiny: tuple[str, ...]) -> None:
+    """A model of brightness on labels that count otherwise: the job says in which order the outputs make sense."""
+    keras = pytest.importorskip("harness.backend").keras
+    inputs = keras.Input((8, 8, 1))
+    mean = keras.layers.GlobalAveragePooling2D()(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(3)(mean))
+    model.layers[-1].set_weights([np.array([[0.0, 1.0, 2.0]]), np.array([0.0, -90.0, -240.0])])  # dark, medium, bright
+    model.save("bright.keras")
+    checkpoint = ("model=checkpoint", "model.path=bright.keras", "model.preprocessing=none", "model.output=logits")
+    run(harness, *tiny[:2], *checkpoint, "tta=identity")
+    assert not any("outputs named" in text for text in record().warnings)
+    arrays = dict(np.load("tiny.npz"))
+    np.savez("tiny.npz", **arrays | {name: (arrays[name] + 1) % 3 for name in arrays if name.startswith("y_")})
+    shutil.rmtree("results")
+    run(harness, *tiny[:2], *checkpoint, "tta=identity")
+    (said,) = [text for text in record().warnings if "outputs named" in text]
+    assert 'outputs named ["1", "2", "0"]' in said
+    (table,) = Path("results").glob("*/tables/class_order.csv")
+    assert table.read_text().split() == ["class_of_output,seems_to_be", "0,1", "1,2", "2,0"]
+
+
 def test_progress_and_answer_do_not_mix(harness: Any, tiny: tuple[str, ...]) -> None:
     """The answer goes to standard output, the plan and progress to standard error."""
     answer = run(harness, *tiny, "tta=hflip")
