@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from harness.config import Config, parse
+from harness.dotted_keys import leaves
 from harness.errors import ConfigError
 
 GIVEN = ("dataset.path", "corruption_path", "model.path", "model.trust")
@@ -104,7 +105,7 @@ def changed_keys(tree: Mapping[str, Any], config: Config) -> list[tuple[str, str
 
     A key that came into the schema later shows with the default that it has now.
     """
-    before, after = dict(_leaves("", tree)), dict(_leaves("", config.model_dump(mode="json")))
+    before, after = dict(leaves(tree)), dict(leaves(config.model_dump(mode="json")))
     keys = [key for key in sorted(before.keys() | after.keys()) if key not in OURS and not key.startswith("tracking")]
     pairs = [(key, before.get(key, ABSENT), after.get(key, ABSENT)) for key in keys]
     return [(key, _text(old), _text(new)) for key, old, new in pairs if old != new]
@@ -143,14 +144,6 @@ def _truth(key: str, value: str) -> bool:
     if value.lower() not in ("true", "false"):
         raise ConfigError(f"{key}: expected true or false, got {value!r}")
     return value.lower() == "true"
-
-
-def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping) and value:
-        for name, item in value.items():
-            yield from _leaves(f"{key}.{name}" if key else str(name), item)
-    else:
-        yield key, value
 
 
 def _text(value: Any) -> str:

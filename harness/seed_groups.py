@@ -3,12 +3,12 @@
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 
+from harness.dotted_keys import leaves
 from harness.errors import DataError
-from harness.record_files import CONFIG, read_record
+from harness.record_files import CONFIG, RECORD, read_record
 from harness.records import JobRecord
 
 SAME = ("model", "training", "augmentation", "evaluation", "engine")
@@ -66,7 +66,12 @@ def in_common(record: JobRecord, folder: Path) -> Shared:
     """
     try:
         tree = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
-        asked = [leaf for section in SAME for leaf in _leaves(section, tree[section])]
+        asked = [
+            (key, str(value))
+            for section in SAME
+            for key, value in sorted(leaves(tree[section], section))
+            if value != {}
+        ]
         trained_on = str(tree["dataset"].get("train_fraction", 1.0))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
         raise DataError(f"expected the configuration of a job in {folder / CONFIG}, got {error!r}") from error
@@ -74,14 +79,8 @@ def in_common(record: JobRecord, folder: Path) -> Shared:
     return ("dataset", record.dataset.name), ("model", model), *asked, ("dataset.train_fraction", trained_on)
 
 
-def _leaves(key: str, value: Any) -> list[tuple[str, str]]:
-    if isinstance(value, Mapping):
-        return [leaf for name in sorted(value) for leaf in _leaves(f"{key}.{name}", value[name])]
-    return [(key, str(value))]
-
-
 def _jobs(output: Path, study: str | None) -> list[Job]:
-    found = ((_readable(file.parent), file.parent) for file in sorted(output.glob("*/record.json")))
+    found = ((_readable(file.parent), file.parent) for file in sorted(output.glob(f"*/{RECORD}")))
     return [(record, folder) for record, folder in found if record is not None and study in (None, record.study)]
 
 

@@ -12,6 +12,7 @@ LEVELS = {
     # The ground is values and errors.
     "": 0, "errors": 0, "types": 1, "fingerprint": 1, "files": 1, "backend": 1, "parameters": 1, "logspace": 1,
     "blas": 1, "machine": 1, "json_output": 1, "quantities": 1,
+    "dotted_keys": 1,
     # A room knows the ground and the lower rooms.
     "run_conditions": 2, "transforms": 2, "views": 3, "corruptions": 3,
     "intervals": 3, "significance": 3, "calibration": 3, "reliability": 3, "rejection": 3,

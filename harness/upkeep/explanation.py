@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.dotted_keys import leaves
 from harness.fingerprint import canonical
 from harness.store import LogitKey
 from harness.types import Split
@@ -194,13 +195,9 @@ def _named(key: str) -> str:
     return key
 
 
-def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
-    """Dotted keys and their values; a list is one value."""
-    if not isinstance(tree, Mapping):
-        return {prefix: canonical(tree)}
-    return {
-        key: value for name, item in tree.items() for key, value in _flat(item, f"{prefix}.{name}".lstrip(".")).items()
-    }
+def _flat(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted keys and their values; an empty mapping asks for nothing."""
+    return {key: canonical(value) for key, value in leaves(tree) if value != {}}
 
 
 def _is_digest(value: Any) -> bool:
