@@ -2,6 +2,7 @@
 
     location    where the tracker is, what still has to be told to it (no mlflow)
     jobs        a job's folder to one parent run and a child run per policy
+    artifacts   files and folders of a job's folder to a run
     children    the child runs of a job
     latency     a measurement of latency on runs that are there already
     entries     a record's tags, params, metrics and data sets

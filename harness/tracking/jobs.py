@@ -33,14 +33,15 @@ from harness.records import JobRecord, PolicyRecord
 from harness.report import shown
 from harness.tracking import entries
 from harness.tracking.arrangement import arrange
+from harness.tracking.artifacts import log_present
 from harness.tracking.children import children
 from harness.tracking.latency import write_latency_metrics
 from harness.tracking.location import Marker, public_uri, write_marker
 from harness.tracking.model import ensure_model
 from harness.tracking.server import LOCK_SECONDS, ensure_experiment, open_client
 
-FILES = (PAGE, RECORD, CONFIG, ENVIRONMENT, LEADERBOARD, FRAME, PREDICTIONS, FITTED, HARDEST, LATENCY)
-FOLDERS = (PLOTS, TABLES, GALLERY)
+FILES = (PAGE, RECORD, CONFIG, ENVIRONMENT, LEADERBOARD, FRAME, PREDICTIONS, FITTED, HARDEST, LATENCY,
+         PLOTS, TABLES, GALLERY)  # fmt: skip
 CHILD_RUNS = 200
 RUNNING, FINISHED, FAILED, KILLED = "RUNNING", "FINISHED", "FAILED", "KILLED"
 
@@ -100,7 +101,8 @@ def _log_job(
         models = [LoggedModelInput(model_id)] if model_id else []
         _log_parent(client, parent, record, models=models, child_runs=len(policies))
         _log_children(client, record, policies, experiment_id=experiment_id, parent_run_id=run_id, models=models)
-        _log_files(client, record, folder=folder, run_id=run_id)
+        log_present(client, run_id, folder, FILES)
+        client.log_text(run_id, entries.table_json(record), entries.TABLE)
         latency = read_latency(folder)
         if latency is not None:
             write_latency_metrics(client, run_id, latency)
@@ -190,14 +192,3 @@ def _keep_complete(client: MlflowClient, record: JobRecord, *, experiment_id: st
         if run.info.status != FINISHED:
             client.set_terminated(run.info.run_id, FINISHED, end_time=entries.milliseconds(record.finished))
     return done
-
-
-def _log_files(client: MlflowClient, record: JobRecord, *, folder: Path, run_id: str) -> None:
-    """Copies; a second copy replaces the first."""
-    for name in FILES:
-        if (folder / name).is_file():
-            client.log_artifact(run_id, str(folder / name))
-    for name in FOLDERS:
-        if (folder / name).is_dir():
-            client.log_artifacts(run_id, str(folder / name), name)
-    client.log_text(run_id, entries.table_json(record), entries.TABLE)

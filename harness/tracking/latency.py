@@ -8,6 +8,7 @@ from mlflow import MlflowClient
 from harness.latency_record import LATENCY, Latency, Timing, read_latency
 from harness.record_files import PAGE
 from harness.tracking import entries
+from harness.tracking.artifacts import log_present
 from harness.tracking.children import children
 from harness.tracking.location import logged_run
 from harness.tracking.server import open_client
@@ -25,9 +26,7 @@ def log_latency(folder: Path, *, uri: str, experiment: str) -> str | None:
         return None
     with open_client(uri) as client:
         write_latency_metrics(client, run_id, latency)
-        for name in (LATENCY, PAGE):  # the page is made anew with the measurement
-            if (folder / name).is_file():
-                client.log_artifact(run_id, str(folder / name))
+        log_present(client, run_id, folder, (LATENCY, PAGE))  # the page is made anew with the measurement
     return run_id
 
 

@@ -16,12 +16,13 @@ from harness.errors import ConfigError
 from harness.record_files import CONFIG, ENVIRONMENT, FITTED, LEADERBOARD, PREDICTIONS, RECORD, TABLES, read_record
 from harness.records import JobRecord
 from harness.tracking import entries
+from harness.tracking.artifacts import log_present
 from harness.tracking.location import public_uri, sqlite_file
 from harness.tracking.reading import parent_of
 from harness.tracking.server import open_client
 
 FETCHED = (RECORD, CONFIG, PREDICTIONS, FITTED, TABLES)
-FILES = (RECORD, CONFIG, ENVIRONMENT, LEADERBOARD, PREDICTIONS, FITTED)
+FILES = (RECORD, CONFIG, ENVIRONMENT, LEADERBOARD, PREDICTIONS, FITTED, TABLES)
 REPRODUCTION = "reproduction.json"
 ROLE = "reproduction"
 UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
@@ -115,11 +116,7 @@ def log_reproduction(folder: Path, *, reproduces: str, verdict: Verdict, uri: st
 
 def _log(client: MlflowClient, run_id: str, record: JobRecord, *, folder: Path, verdict: Verdict) -> None:
     client.log_batch(run_id, metrics=entries.job_metrics(record), params=entries.job_params(record))
-    for name in FILES:
-        if (folder / name).is_file():
-            client.log_artifact(run_id, str(folder / name))
-    if (folder / TABLES).is_dir():
-        client.log_artifacts(run_id, str(folder / TABLES), TABLES)
+    log_present(client, run_id, folder, FILES)
     client.log_text(run_id, verdict.details, REPRODUCTION)
 
 
