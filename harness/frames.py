@@ -14,7 +14,7 @@ from harness.errors import DataError
 from harness.files import write_atomically
 from harness.record_files import RECORD, read_record
 from harness.records import Cell, JobRecord
-from harness.report import leaderboard_columns, ranked
+from harness.report import leaderboard_columns, leaderboard_rows, ranked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,6 +78,7 @@ def _columns(records: Sequence[JobRecord]) -> dict[str, list[Cell]]:
     metrics = list(dict.fromkeys(name for record in records for name in leaderboard_columns(record) if "/" in name))
     columns: dict[str, list[Cell]] = {name: [] for name in (*JOB, *POLICY, *metrics)}
     for record in records:
+        names = leaderboard_columns(record)
         facts: tuple[Cell, ...] = (
             record.name,
             record.dataset.name,
@@ -86,17 +87,8 @@ def _columns(records: Sequence[JobRecord]) -> dict[str, list[Cell]]:
             record.study or "",
             record.dataset.splits["test"].count,
         )
-        for policy in ranked(record):
-            own: tuple[Cell, ...] = (
-                policy.name,
-                policy.name == record.recommendation.policy,
-                policy.verdict,
-                policy.aggregation,
-                " ".join(policy.views),
-                policy.passes,
-                policy.temperature,
-            )
-            values = (*facts, *own, *(policy.metrics.get(name) for name in metrics))
-            for column, value in zip(columns.values(), values, strict=True):
-                column.append(value)
+        for policy, row in zip(ranked(record), leaderboard_rows(record), strict=True):
+            told = {**dict(zip(JOB, facts, strict=True)), **dict(zip(names, row, strict=True)), "passes": policy.passes}
+            for name, column in columns.items():
+                column.append(told.get(name))
     return columns
