@@ -11,6 +11,9 @@ from typing import IO, Any
 
 from harness.errors import StoreError
 
+DAMAGED_SUFFIX = ".damaged"
+"""Ending of files that were set aside."""
+
 
 def make_folder(path: Path) -> None:
     """Makes a folder and its parents.
@@ -66,6 +69,17 @@ def replace_atomically(path: Path, write: Callable[[Path], Any]) -> None:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def rename_damaged(*paths: Path) -> None:
+    """Renames to `*.damaged` those of the files that are there.
+
+    Raises:
+        OSError: where the folder cannot be written.
+    """
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):  # another process may have been first
+            path.replace(path.with_name(f"{path.name}{DAMAGED_SUFFIX}"))
 
 
 def file_digest(path: Path) -> str:

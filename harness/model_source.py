@@ -11,12 +11,14 @@ import numpy as np
 from harness.errors import ModelError
 from harness.fingerprint import fingerprint
 from harness.inference import batch_size_for
-from harness.models.preprocessing import Preprocessing
+from harness.models.preprocessing import PREPROCESSING, Preprocessing
 from harness.models.specs import TrainingProgress
 from harness.types import Split, TrainedModel
 from harness.views import IDENTITY
 
 PROBE_LIMIT = 512  # validation images that preprocessings are tried on
+AS_TRAINED = PREPROCESSING["none"]
+"""What is done to pixels before a network that is trained here: it rescales them itself."""
 
 
 @dataclass(frozen=True)

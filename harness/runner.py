@@ -23,7 +23,7 @@ from harness.config import Checkpoint, Config
 from harness.cross_fitting import Folds
 from harness.errors import DataError, ModelError, TrackingError
 from harness.evaluation import Settings
-from harness.files import make_folder
+from harness.files import make_folder, rename_damaged
 from harness.fingerprint import fingerprint
 from harness.inference import run_missing
 from harness.job_record import make_record, write_results
@@ -158,7 +158,7 @@ def finished_record(folder: Path) -> JobRecord | None:
     try:
         return read_record(folder)
     except DataError as error:
-        (folder / RECORD).replace(folder / f"{RECORD}.damaged")
+        rename_damaged(folder / RECORD)
         warnings.warn(f"record set aside, the job is evaluated again: {error}", stacklevel=2)
         return None
 

@@ -6,7 +6,6 @@ An item is never overwritten; a damaged one is set aside, reported and computed 
 it may be deleted at any time.
 """
 
-import contextlib
 import json
 import re
 import warnings
@@ -18,7 +17,7 @@ from typing import Any
 import filelock
 import numpy as np
 
-from harness.files import as_store_error, file_digest, make_folder, write_atomically
+from harness.files import as_store_error, file_digest, make_folder, rename_damaged, write_atomically
 from harness.fingerprint import canonical, fingerprint
 
 INFERENCE_VERSION = 1  # raise by hand when a change of our code changes logits
@@ -180,6 +179,4 @@ def _check(path: Path, side: Mapping[str, Any]) -> None:
 
 def _set_aside(path: Path) -> None:
     with as_store_error(path):
-        for part in (path, path.with_suffix(".json")):
-            with contextlib.suppress(FileNotFoundError):
-                part.replace(part.with_name(part.name + ".damaged"))
+        rename_damaged(path, path.with_suffix(".json"))

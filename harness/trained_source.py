@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.fingerprint import fingerprint
-from harness.model_source import ModelInfo, logit_digest
+from harness.model_source import AS_TRAINED, ModelInfo, logit_digest
 from harness.models.cache import TrainResult, find_cached
-from harness.models.preprocessing import PREPROCESSING
 from harness.models.specs import TrainingProgress, TrainingRequest, training_asked
 from harness.types import Dataset
 
@@ -61,18 +60,17 @@ class TrainedSource:
         return self._info(found)
 
     def _info(self, found: TrainResult) -> ModelInfo:
-        preprocessing = PREPROCESSING["none"]
         return ModelInfo(
             name=self.name,
             kind=self.request.model,
-            digest=logit_digest(found.digest, preprocessing, found.output),
+            digest=logit_digest(found.digest, AS_TRAINED, found.output),
             fingerprint=self.asked,
             source="trained here",
             input_shape=found.input_shape,
             num_classes=found.num_classes,
             output=found.output,
             units=found.num_classes,
-            preprocessing=preprocessing,
+            preprocessing=AS_TRAINED,
             path=found.path,
             from_cache=found.from_cache,
             seconds=found.seconds,

@@ -10,9 +10,8 @@ import yaml
 
 from harness.config import Checkpoint, parse
 from harness.errors import ConfigError, DataError, ModelError, unknown_name
-from harness.model_source import ModelInfo, logit_digest
+from harness.model_source import AS_TRAINED, ModelInfo, logit_digest
 from harness.models.checkpoint import Network, load_network
-from harness.models.preprocessing import PREPROCESSING
 from harness.policies.base import Aggregation, Fitted
 from harness.policies.registry import make_aggregation
 from harness.policies.restored import restored
@@ -126,7 +125,7 @@ def _at_its_path(record: JobRecord) -> ModelInfo | None:
         num_classes=model.num_classes,
         output=model.output,
         units=model.num_classes,
-        preprocessing=PREPROCESSING["none"],
+        preprocessing=AS_TRAINED,
         path=Path(model.path),
     )
 

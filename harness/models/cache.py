@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import filelock
 
-from harness.files import as_store_error, file_digest, make_folder, write_bytes
+from harness.files import as_store_error, file_digest, make_folder, rename_damaged, write_bytes
 
 MODEL_FILE = "model.keras"
 RECORD_FILE = "model.json"
@@ -86,7 +86,7 @@ def verify(folder: Path) -> str | None:
             record = json.loads((folder / RECORD_FILE).read_text("utf-8"))
             _read(folder, fingerprint=record["fingerprint"])
         except (KeyError, TypeError, ValueError, FileNotFoundError) as error:
-            _rename_damaged(folder / RECORD_FILE, folder / MODEL_FILE)
+            rename_damaged(folder / RECORD_FILE, folder / MODEL_FILE)
             return str(error)
     return None
 
@@ -122,16 +122,10 @@ def write_record(result: TrainResult, *, about: Mapping[str, Any]) -> None:
 
 def set_aside(*paths: Path, reason: str) -> None:
     """Rename damaged files to `*.damaged`, and warn."""
-    _rename_damaged(*paths)
+    rename_damaged(*paths)
     warnings.warn(
         f"{paths[0].parent}: damaged ({reason}); set aside as *.damaged, and made again", RuntimeWarning, stacklevel=3
     )
-
-
-def _rename_damaged(*paths: Path) -> None:
-    for path in paths:
-        if path.exists():
-            path.replace(path.with_name(path.name + ".damaged"))
 
 
 @contextmanager

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.model_source import logit_digest
+from harness.files import DAMAGED_SUFFIX
+from harness.model_source import AS_TRAINED, logit_digest
 from harness.models.cache import MODEL_FILE, RECORD_FILE, STATE_FILE
-from harness.models.preprocessing import PREPROCESSING
 from harness.record_files import FETCHED
 
 MODEL, UNFINISHED, LOGITS, CHECKPOINT, JOB = "model", "unfinished training", "logits", "checkpoint", "fetched job"
@@ -121,7 +121,7 @@ def read_side(side: Path) -> dict[str, Any]:
 
 def _reason(path: Path) -> str | None:
     name = path.name
-    if name.endswith(".damaged"):
+    if name.endswith(DAMAGED_SUFFIX):
         return DAMAGED
     if path.suffix == ".lock":
         return LOCK
@@ -184,7 +184,7 @@ def _jobs(root: Path) -> Iterator[Item]:
 def _digest(told: Mapping[str, Any]) -> str:
     """What the logits of a model that was trained here are keyed by."""
     try:
-        return logit_digest(told["digest"], PREPROCESSING["none"], told["output"])
+        return logit_digest(told["digest"], AS_TRAINED, told["output"])
     except (KeyError, TypeError):
         return ""
 
