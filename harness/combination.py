@@ -8,13 +8,12 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from harness.errors import DataError
 from harness.policies.policy import without_view_seed
-from harness.record_files import PREDICTIONS, read_record
+from harness.record_files import read_predictions, read_record
 from harness.records import IDENTITY, Cell, JobRecord, Table
 from harness.seed_groups import Job, Shared, in_common
 from harness.selection import verdict_by_intervals
@@ -215,22 +214,13 @@ def _require_comparable(records: Sequence[JobRecord]) -> None:
 
 def _read_scores(folder: Path) -> dict[str, dict[str, np.ndarray]]:
     """Per policy, the utilities of each test image in the order of the split: larger is better."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        file = pq.ParquetFile(folder / PREDICTIONS)
-    except (OSError, pa.ArrowInvalid) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{folder / PREDICTIONS} cannot be read ({reason}): run the job again") from error
-    found: dict[str, dict[str, np.ndarray]] = {}
-    for place in range(file.num_row_groups):
-        group: Any = file.read_row_group(place, columns=["policy", "correct", "nll_calibrated"])
-        found[str(group["policy"][0].as_py())] = {
-            "accuracy": group["correct"].to_numpy().astype(np.float64),
-            "nll_calibrated": -group["nll_calibrated"].to_numpy().astype(np.float64),
+    return {
+        name: {
+            "accuracy": found["correct"].astype(np.float64),
+            "nll_calibrated": -found["nll_calibrated"].astype(np.float64),
         }
-    return found
+        for name, found in read_predictions(folder, ("correct", "nll_calibrated")).items()
+    }
 
 
 def _ledgers(differences: dict[str, np.ndarray]) -> dict[str, Ledger]:

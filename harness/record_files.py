@@ -19,8 +19,9 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
@@ -126,6 +127,51 @@ def read_record(folder: Path) -> JobRecord:
         raise DataError(f"expected a finished job in {folder}, but it has no {RECORD}") from error
     except (DataError, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: {error}") from error
+
+
+def read_predictions(
+    folder: Path, columns: Sequence[str], *, policies: Collection[str] | None = None
+) -> dict[str, dict[str, np.ndarray]]:
+    """Columns `[N]` of `predictions.parquet` by policy, in the order of the file.
+
+    Args:
+        folder: a finished job's.
+        columns: names, as `PolicyPredictions` has them; ids are in `example`.
+        policies: whose; None is all.
+
+    Raises:
+        DataError: where the file is missing or damaged.
+    """
+    parts: dict[str, list[pa.Table]] = {}
+    try:
+        with pq.ParquetFile(folder / PREDICTIONS) as file:
+            # One group at a time: the names alone of all policies' rows would fill the memory.
+            for place in range(file.num_row_groups):
+                runs = _runs(file.read_row_group(place, columns=["policy"])["policy"])
+                wanted = [(name, rows) for name, rows in runs if policies is None or name in policies]
+                if not wanted:
+                    continue
+                group = file.read_row_group(place, columns=list(columns))
+                for name, rows in wanted:
+                    parts.setdefault(name, []).append(group.slice(rows.start, rows.stop - rows.start))
+        return {
+            name: {column: pa.concat_tables(found)[column].to_numpy() for column in columns}
+            for name, found in parts.items()
+        }
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(f"{folder / PREDICTIONS} is missing or damaged ({reason}): run the job again") from error
+
+
+def _runs(names: pa.ChunkedArray) -> Iterator[tuple[str, slice]]:
+    """Each run of equal names with its rows."""
+    codes = names.combine_chunks()
+    codes = codes if isinstance(codes, pa.DictionaryArray) else codes.dictionary_encode()
+    indices = codes.indices.to_numpy()
+    edges = [0, *(np.flatnonzero(indices[1:] != indices[:-1]) + 1).tolist(), len(indices)]
+    for start, stop in pairwise(edges):
+        if stop > start:
+            yield str(codes.dictionary[int(indices[start])].as_py()), slice(start, stop)
 
 
 def _plain(value: Any) -> Any:

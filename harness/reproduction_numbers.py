@@ -8,14 +8,14 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from itertools import pairwise, takewhile
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from harness.errors import DataError
-from harness.record_files import FITTED, PREDICTIONS, TABLES
+from harness.record_files import FITTED, PREDICTIONS, TABLES, read_predictions
 from harness.records import JobRecord, PolicyRecord
 
 SCORES = ("confidence", "nll", "nll_calibrated")
@@ -80,23 +80,13 @@ def predictions(folder: Path) -> Predictions:
     Raises:
         DataError: where the file cannot be read.
     """
-    # Imported when there is something to read: it takes half a second.
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    file = folder / PREDICTIONS
-    if not file.is_file():
+    if not (folder / PREDICTIONS).is_file():
         return {}
     try:
-        table = pq.read_table(file, columns=["policy", "example", "label", "predicted", *SCORES])
-        columns = {name: table[name].to_numpy() for name in table.column_names}
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise DataError(f"{file.name} of a run is damaged: {' '.join(str(error).split())[:200]}") from error
-    policies = columns.pop("policy").astype(str)
-    edges = [0, *(np.flatnonzero(policies[1:] != policies[:-1]) + 1).tolist(), len(policies)]
-    return {
-        str(policies[a]): {name: values[a:b] for name, values in columns.items()} for a, b in pairwise(edges) if b > a
-    }
+        return read_predictions(folder, ("example", "label", "predicted", *SCORES))
+    except DataError as error:
+        # Its folder may be a temporary one.
+        raise DataError(f"{PREDICTIONS} of a run is damaged: {' '.join(str(error.__cause__).split())[:200]}") from error
 
 
 def choices(folder: Path) -> dict[str, str]:

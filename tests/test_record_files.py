@@ -85,6 +85,25 @@ def test_predictions_are_tidy_and_one_row_group_a_policy(tmp_path: Path, make_jo
     np.testing.assert_allclose(table["nll"], -np.log(table["confidence"]), rtol=1e-6)
 
 
+@pytest.mark.parametrize("rewritten", [False, True])
+def test_predictions_are_read_by_policy(tmp_path: Path, make_job: MakeJob, rewritten: bool) -> None:
+    """What pandas reads of each policy, all or some; also where a file has all policies in one group."""
+    record_files.write_job(tmp_path, make_job(), predictions=predictions())
+    table = pd.read_parquet(tmp_path / record_files.PREDICTIONS)
+    if rewritten:
+        table.astype({"policy": str}).to_parquet(tmp_path / record_files.PREDICTIONS)
+    columns = ("example", "label", "correct", "nll")
+    found = record_files.read_predictions(tmp_path, columns)
+    assert list(found) == ["identity", "hflip"]
+    for name, read in found.items():
+        assert {column: read[column].tolist() for column in columns} == table[table["policy"] == name][
+            list(columns)
+        ].to_dict("list")
+    assert list(record_files.read_predictions(tmp_path, ["label"], policies=["hflip"])) == ["hflip"]
+    with pytest.raises(DataError, match=r"predictions\.parquet is missing or damaged .*: run the job again"):
+        record_files.read_predictions(tmp_path, ["no such column"])
+
+
 def test_a_table_is_a_csv_that_pandas_reads_back(tmp_path: Path) -> None:
     """Numbers come back to the last bit, truth values too, and what there is none of is empty."""
     rows = (("a", 0.1 + 0.2, True, None), ('with "quotes", and a comma', -1e-300, False, 3.0))

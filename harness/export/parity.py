@@ -4,13 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from harness.backend import without_noise
 from harness.errors import DataError, ModelError
 from harness.export.job import ExportJob
-from harness.record_files import PREDICTIONS
+from harness.record_files import PREDICTIONS, read_predictions
 
 TOLERANCE = 1e-4
 """How far the probability of the true class may be off. Float rounding of other kernels, batch sizes and machines moves
@@ -82,14 +80,15 @@ def reference(job: ExportJob, policy_name: str) -> Reference:
     Raises:
         DataError: where the job's predictions are gone or damaged.
     """
-    path, test = job.folder / PREDICTIONS, job.dataset.test
-    try:
-        table = pq.read_table(path, columns=["predicted", "nll_calibrated"], filters=pc.field("policy") == policy_name)
-        predicted = table["predicted"].to_numpy().astype(np.int64)
-        nll = table["nll_calibrated"].to_numpy().astype(np.float64)
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{path} is missing or damaged ({error}): run the job again") from error
-    if len(predicted) != len(test):
-        raise DataError(f"{path} has {len(predicted)} rows of {policy_name}, test has {len(test)}: run the job again")
+    test = job.dataset.test
+    found = read_predictions(job.folder, ("predicted", "nll_calibrated"), policies=(policy_name,))
+    rows = found.get(policy_name, {"predicted": np.empty(0)})
+    if len(rows["predicted"]) != len(test):
+        raise DataError(
+            f"{job.folder / PREDICTIONS} has {len(rows['predicted'])} rows of {policy_name}, test has {len(test)}: "
+            "run the job again"
+        )
     chosen = test.spread(IMAGES)
-    return Reference(test.images.read(chosen), test.labels[chosen], predicted[chosen], np.exp(-nll[chosen]))
+    predicted, nll = (rows[name][chosen] for name in ("predicted", "nll_calibrated"))
+    probability = np.exp(-nll.astype(np.float64))
+    return Reference(test.images.read(chosen), test.labels[chosen], predicted.astype(np.int64), probability)

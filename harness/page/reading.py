@@ -11,7 +11,7 @@ import numpy as np
 from harness.errors import DataError
 from harness.gallery import Exhibit, Gallery, read_gallery, tiles
 from harness.latency_record import Latency, read_latency
-from harness.record_files import PREDICTIONS, TABLES, read_record
+from harness.record_files import PREDICTIONS, TABLES, read_predictions, read_record
 from harness.records import IDENTITY, JobRecord
 
 NUMBERLESS = frozenset(
@@ -86,20 +86,11 @@ def _value(name: str, text: str) -> str | float | None:
 
 
 def _read_right(folder: Path, record: JobRecord) -> Right | None:
-    policy, path = record.highlighted, folder / PREDICTIONS
-    if policy is None or not path.is_file():
+    policy = record.highlighted
+    if policy is None or not (folder / PREDICTIONS).is_file():
         return None
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    names = (IDENTITY, policy.name)
-    try:
-        table = pq.read_table(path, columns=["policy", "label", "correct"], filters=[("policy", "in", names)])
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"{path} cannot be read ({str(error).splitlines()[0]}): run the job again") from error
-    names_of_rows = np.asarray(table["policy"].to_pylist())
-    labels, correct = table["label"].to_numpy(), table["correct"].to_numpy()
-    first, second = (names_of_rows == name for name in names)
-    if not first.any() or first.sum() != second.sum():
+    found = read_predictions(folder, ("label", "correct"), policies=(IDENTITY, policy.name))
+    first, second = found.get(IDENTITY), found.get(policy.name)
+    if first is None or second is None or len(first["label"]) != len(second["label"]):
         return None
-    return Right(labels[first], correct[first].astype(bool), correct[second].astype(bool))
+    return Right(first["label"], first["correct"], second["correct"])
