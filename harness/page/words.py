@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.latency_record import Latency
+from harness.latency_record import Latency, Timing
 from harness.records import IDENTITY, JobRecord, PolicyRecord
 from harness.report import (
     corrected_text,
@@ -95,8 +95,13 @@ def lead(record: JobRecord) -> str:
 
 def latency_ratio(policy: PolicyRecord, latency: Latency | None) -> str:
     """The latency over identity's at the smallest batch, e.g. `3.1 ×`; empty where it was not measured."""
-    timing = latency.of(policy.name, latency.batches[0]) if latency is not None and latency.timings else None
+    timing = _alone(policy, latency)
     return "" if timing is None else f"{timing.ratio:.3g} ×"
+
+
+def _alone(policy: PolicyRecord, latency: Latency | None) -> Timing | None:
+    """The timing at the smallest batch."""
+    return latency.of(policy.name, latency.batches[0]) if latency is not None and latency.timings else None
 
 
 def cards(record: JobRecord, latency: Latency | None) -> list[Card]:
@@ -131,9 +136,11 @@ def nll_gain(policy: PolicyRecord) -> str:
 
 
 def _latency_facts(policy: PolicyRecord, latency: Latency | None) -> list[tuple[str, str]]:
+    if latency is None:
+        return []
     facts = []
-    for batch in latency.batches if latency is not None else ():
-        timing = latency.of(policy.name, batch) if latency is not None else None
+    for batch in latency.batches:
+        timing = latency.of(policy.name, batch)
         if timing is not None:
             p50 = f", p50 {timing.milliseconds['p50']:.3g} ms" if "p50" in timing.milliseconds else ""
             facts.append((f"latency (batch {batch})", f"{timing.ratio:.3g} ×{p50}"))
@@ -167,10 +174,10 @@ def _row(policy: PolicyRecord, record: JobRecord, latency: Latency | None, *, ti
         value = policy.metric(name)
         return Cell(text if math.isfinite(value) else "–", value if math.isfinite(value) else "")
 
-    ratio = latency_ratio(policy, latency)
+    timing = _alone(policy, latency)
     cells = [
         Cell(passes_text(policy), policy.passes),
-        *([Cell(ratio or "–", float(ratio.split()[0]) if ratio else "")] if timed else []),
+        *([Cell(latency_ratio(policy, latency) or "–", timing.ratio if timing else "")] if timed else []),
         number("test/accuracy", percent(policy.metric("test/accuracy"))),
         Cell(gain_text(policy), 0.0) if policy.name == IDENTITY else number("gain/accuracy", gain_text(policy)),
         number("gain/corrected", corrected_text(policy)),
