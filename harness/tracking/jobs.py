@@ -40,8 +40,8 @@ from harness.tracking.location import Marker, public_uri, write_marker
 from harness.tracking.model import ensure_model
 from harness.tracking.server import LOCK_SECONDS, ensure_experiment, open_client
 
-FILES = (PAGE, RECORD, CONFIG, ENVIRONMENT, LEADERBOARD, FRAME, PREDICTIONS, FITTED, HARDEST, LATENCY,
-         PLOTS, TABLES, GALLERY)  # fmt: skip
+FILES = (PAGE, RECORD, CONFIG, ENVIRONMENT, LEADERBOARD, FRAME, PREDICTIONS, FITTED, HARDEST, LATENCY)
+FOLDERS = (PLOTS, TABLES, GALLERY)
 CHILD_RUNS = 200
 RUNNING, FINISHED, FAILED, KILLED = "RUNNING", "FINISHED", "FAILED", "KILLED"
 
@@ -101,7 +101,7 @@ def _log_job(
         models = [LoggedModelInput(model_id)] if model_id else []
         _log_parent(client, parent, record, models=models, child_runs=len(policies))
         _log_children(client, record, policies, experiment_id=experiment_id, parent_run_id=run_id, models=models)
-        log_present(client, run_id, folder, FILES)
+        log_present(client, run_id, folder, (*FILES, *FOLDERS))
         client.log_text(run_id, entries.table_json(record), entries.TABLE)
         latency = read_latency(folder)
         if latency is not None:
